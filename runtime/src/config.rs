@@ -1,0 +1,52 @@
+//! The one configuration struct. It reads no environment: whoever embeds the runtime fills it in.
+
+use std::time::Duration;
+
+/// How a [`Server`](crate::Server) listens and what it allows.
+///
+/// ```
+/// use bimetal_runtime::Config;
+///
+/// let config = Config { port: 8000, ..Config::default() };
+/// assert_eq!(config.host, "127.0.0.1");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Address to bind: an IP address or a host name.
+    pub host: String,
+    /// TCP port; 0 lets the system choose one.
+    pub port: u16,
+    /// I/O workers: threads that parse requests, run native handlers and write responses.
+    pub io_threads: usize,
+    /// Connections the kernel may queue before they are accepted.
+    pub backlog: u32,
+    /// Connections open at once for each I/O worker; further ones wait in the backlog.
+    pub max_connections: usize,
+    /// Largest request body in bytes; beyond it the answer is 413.
+    pub max_body_size: usize,
+    /// How long an idle keep-alive connection stays open.
+    pub keep_alive: Duration,
+    /// How long a client may take to send the first request head; beyond it the answer is 408.
+    pub head_timeout: Duration,
+    /// How long [`Running::stop`](crate::Running::stop) waits for requests in flight.
+    pub drain_timeout: Duration,
+    /// Whether each request is logged when it has been answered.
+    pub access_log: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            io_threads: 1,
+            backlog: 2048,
+            max_connections: 25_000,
+            max_body_size: 16 * 1024 * 1024,
+            keep_alive: Duration::from_secs(75),
+            head_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(30),
+            access_log: false,
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The HTTP server, router and lanes of Bimetal.
+//!
+//! This crate knows nothing of Python and nothing of plugins: it takes a [`RouteTable`] whose entries are
+//! [`Handler`]s and serves it. The folders follow a request:
+//!
+//! | module | its one job |
+//! |---|---|
+//! | [`server`] | bind, accept, workers, drain |
+//! | [`http`] | requests, responses, bodies, WebSockets |
+//! | [`edge`] | what every request passes before it is routed |
+//! | [`routing`] | which handler answers a path and method |
+//! | [`lane`] | where a handler runs, and the queue in front of it |
+//! | [`metrics`] | counters by lane |
+//!
+//! [`config`] holds the one configuration struct, [`error`] the one error type.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod edge;
+pub mod error;
+pub mod http;
+pub mod lane;
+pub mod metrics;
+pub mod routing;
+pub mod server;
+
+pub use config::Config;
+pub use error::{Error, ErrorKind};
+pub use http::{Body, Head, Request, Response};
+pub use lane::{Answer, BodyMode, Handler, LaneKind};
+pub use routing::{Route, RouteTable};
+pub use server::{Running, Server};
