@@ -1,0 +1,122 @@
+"""The compiled half of Bimetal: I/O workers, lanes, JSON bridge, plugin host."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypedDict, final
+
+from bimetal.compile.plan import RoutePlan
+
+class BimetalError(Exception):
+    """Base of every error Bimetal raises itself; its text is one line that names the fix."""
+
+class BindError(BimetalError):
+    """The listening address cannot be bound."""
+
+class RouteError(BimetalError):
+    """A route cannot be served as written."""
+
+class PluginError(BimetalError):
+    """A plugin or a native handler cannot be used."""
+
+class HandlerInfo(TypedDict):
+    """One native handler a host knows."""
+
+    name: str
+    plugin: str
+    source: str
+    kind: str
+    meta: str
+
+@final
+class Host:
+    """The native handlers that routes can be bound to: built in, linked statically, loaded from plugins."""
+
+    def __init__(self) -> None: ...
+    def load(self, path: str, config: str | None = None) -> list[HandlerInfo]:
+        """Load a plugin library; `config` is JSON for its `init`. Raises PluginError."""
+
+    def handlers(self) -> list[HandlerInfo]:
+        """Every handler, sorted by name."""
+
+@final
+class Engine:
+    """One server: a bound listener, its lanes, its route table."""
+
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        *,
+        host: str,
+        port: int,
+        io_threads: int = 1,
+        backlog: int = 2048,
+        max_connections: int = 25000,
+        max_body_size: int = 16777216,
+        keep_alive: float = 75.0,
+        head_timeout: float = 30.0,
+        drain_timeout: float = 30.0,
+        access_log: bool = False,
+        root_path: str = "",
+        sync_threads: int = 1000,
+        on_exception: Callable[[BaseException], object] | None = None,
+    ) -> None:
+        """Bind the address (connections are refused until `serve`). Raises BindError."""
+
+    @property
+    def host(self) -> str:
+        """The bound address."""
+
+    @property
+    def port(self) -> int:
+        """The bound port."""
+
+    def set_routes(self, plans: Sequence[RoutePlan], natives: Host) -> None:
+        """Set the route table, in order. Native plans are bound by name in `natives`. Raises RouteError, PluginError."""
+
+    def attach(self, loop: asyncio.AbstractEventLoop, state: dict[str, Any]) -> None:
+        """Give the engine its event loop; on the loop's thread. `state` is copied into each ASGI scope."""
+
+    def serve(self) -> None:
+        """Accept connections from now on."""
+
+    def drain(self) -> Awaitable[bool]:
+        """Stop accepting and wait for requests in flight, at most `drain_timeout`. True when all of them finished."""
+
+    def close(self) -> None:
+        """Stop everything that is left, join every thread, detach from the loop. On the loop's thread, or after the loop has ended."""
+
+    def stats(self) -> dict[str, Any]:
+        """`{"requests": {"native": n, "sync": n, "async": n, "asgi": n}, "in_flight": n, "connections": n}`."""
+
+    def wait_peer_idle(self, port: int, timeout: float) -> bool:
+        """Wait until no request from the client port `port` is running in Python any more; False when `timeout` (seconds) passed."""
+
+@final
+class Lifespan:
+    """The ASGI lifespan exchange: `receive` and `send` for the application, and its two phases for the server."""
+
+    def __init__(self) -> None: ...
+    def receive(self) -> Awaitable[dict[str, Any]]: ...
+    def send(self, message: dict[str, Any]) -> Awaitable[None]: ...
+    def started(self) -> Awaitable[str | None]:
+        """Ends with the startup: None when complete, the message when the application said `startup.failed`."""
+
+    def shutdown(self) -> Awaitable[str | None]:
+        """Sends `lifespan.shutdown` and ends with its outcome: None when complete, the message when it failed."""
+
+    def finished(self) -> None:
+        """Tell it that the application's coroutine has ended, so that nobody waits for a message that cannot come."""
+
+def dumps(value: Any) -> bytes:
+    """`value` as compact JSON, byte for byte what Starlette's JSONResponse renders for it after FastAPI's jsonable_encoder."""
+
+def loads(data: bytes) -> Any:
+    """What `json.loads` gives for `data`."""
+
+def set_log(level: str, format: str) -> None:
+    """Set up the process's log once: level (`error` to `trace`), format `text` or `json`."""
+
+def build_info() -> dict[str, str]:
+    """Version of the extension, of the plugin ABI, and the target it was built for."""
