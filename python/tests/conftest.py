@@ -1,0 +1,37 @@
+"""Fixtures of the end-to-end tests.
+
+A test module names its application in `APP` and asks for `pair` (Bimetal and uvicorn side by side, for whatever must be the
+same) or for `server` (Bimetal alone).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness.compare import Pair, serve_both
+from harness.servers import REFERENCE_ONLY, ServerProcess, start_bimetal
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not REFERENCE_ONLY:
+        return
+    skip = pytest.mark.skip(reason="has no counterpart in uvicorn")
+    for item in items:
+        if item.get_closest_marker("bimetal_only"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="module")
+def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    """The application `APP` of the module, on Bimetal and on uvicorn."""
+    with serve_both(request.module.APP, *getattr(request.module, "ARGS", ())) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
+    """The application `APP` of the module, on Bimetal."""
+    with start_bimetal(request.module.APP, *getattr(request.module, "ARGS", ())) as server:
+        yield server.wait_ready()

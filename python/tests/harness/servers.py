@@ -1,0 +1,163 @@
+"""Servers as processes of their own: Bimetal, and uvicorn as the reference it is compared with."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent.parent
+APPS = TESTS / "apps"
+REPOSITORY = TESTS.parent.parent
+
+#: Every test passes on uvicorn too when this is "uvicorn", but for those marked `bimetal_only`.
+REFERENCE_ONLY = os.environ.get("BIMETAL_REFERENCE") == "uvicorn"
+
+#: Upper bounds in seconds, reached only when something hangs.
+START_TIMEOUT = 60.0
+STOP_TIMEOUT = 20.0
+
+
+class StartError(AssertionError):
+    """A server ended, or did not accept, before it was ready."""
+
+
+class ServerProcess:
+    """A server started from a command line; its output is kept for the tests and for failure messages."""
+
+    def __init__(self, command: Sequence[str], port: int, cwd: Path, env: dict[str, str] | None = None) -> None:
+        self.command = list(command)
+        self.port = port
+        self._output = tempfile.TemporaryFile("w+b")
+        self.process = subprocess.Popen(
+            self.command,
+            cwd=cwd,
+            env=environment(cwd) | (env or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def output(self) -> str:
+        """Standard output and error so far."""
+        size = os.fstat(self._output.fileno()).st_size
+        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
+
+    def wait_ready(self) -> ServerProcess:
+        """Wait until the port accepts connections."""
+        deadline = time.monotonic() + START_TIMEOUT
+        while True:
+            if self.process.poll() is not None:
+                raise StartError(f"{self.command} ended with {self.process.returncode}:\n{self.output}")
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return self
+            except OSError:
+                if time.monotonic() > deadline:
+                    self.kill()
+                    raise StartError(f"{self.command} does not accept on port {self.port}:\n{self.output}") from None
+                time.sleep(0.02)
+
+    def wait_output(self, text: str) -> str:
+        """Wait until the output holds `text`; returns all of it."""
+        deadline = time.monotonic() + START_TIMEOUT
+        while text not in (output := self.output):
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                output = self.output
+                assert text in output, f"{text!r} is not in the output of {self.command}:\n{output}"
+                return output
+            time.sleep(0.01)
+        return output
+
+    def stop(self) -> int:
+        """End it as an operator would, with SIGTERM; returns the exit code. One that does not end is a failure."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise AssertionError(f"{self.command} did not end on SIGTERM:\n{self.output}") from None
+        return self.process.returncode
+
+    def kill(self) -> None:
+        """End it and everything it started, whatever state it is in."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait(STOP_TIMEOUT)
+
+    def __enter__(self) -> ServerProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.stop()
+        finally:
+            self.kill()
+            self._output.close()
+
+
+def environment(cwd: Path) -> dict[str, str]:
+    """The environment of every server: the same for both, so that nothing but the server differs."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("BIMETAL_", "UVICORN_"))}
+    # The order of sets shows in response bodies.
+    env |= {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
+    env["PYTHONPATH"] = os.pathsep.join([str(cwd), str(APPS)])
+    return env
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def bimetal_command() -> str:
+    """The `bimetal` program installed beside the interpreter that runs the tests."""
+    program = Path(sys.executable).parent / "bimetal"
+    if not program.exists():
+        raise StartError(f"{program} is not there: install the package into this environment (`make build`)")
+    return str(program)
+
+
+def start_bimetal(app: str, *args: str, cwd: Path = APPS, env: dict[str, str] | None = None) -> ServerProcess:
+    """`bimetal run` on a free port; not ready yet. In reference mode this is uvicorn too."""
+    if REFERENCE_ONLY:
+        return start_uvicorn(app, *args, cwd=cwd, env=env)
+    port = free_port()
+    return ServerProcess([bimetal_command(), "run", app, "--port", str(port), *args], port, cwd, env)
+
+
+def start_uvicorn(app: str, *args: str, cwd: Path = APPS, env: dict[str, str] | None = None) -> ServerProcess:
+    """`uvicorn` on a free port, on the parser and the loop that production uses; not ready yet."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--http", "httptools", "--loop", "uvloop"]
+    return ServerProcess([*command, "--timeout-keep-alive", "75", *args], port, cwd, env)
+
+
+def run_bimetal(*args: str, cwd: Path = APPS, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """A `bimetal` command that is expected to end by itself."""
+    return subprocess.run(
+        [bimetal_command(), *args],
+        cwd=cwd,
+        env=environment(cwd) | (env or {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=START_TIMEOUT,
+    )
