@@ -1,0 +1,47 @@
+//! Versions, capabilities and results: the numbers both sides must agree on.
+
+/// First eight bytes of a [`BmPlugin`](crate::BmPlugin): "BIMETAL" and a zero, read as a little-endian integer.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"BIMETAL\0");
+
+/// Must be equal on both sides; it is part of the name of the exported symbol.
+pub const ABI_MAJOR: u32 = 1;
+
+/// Grows when fields or functions are appended.
+pub const ABI_MINOR: u32 = 0;
+
+/// The one symbol a plugin exports, of type [`PluginEntry`](crate::PluginEntry).
+pub const SYMBOL: &str = "bimetal_plugin_v1";
+
+/// What the symbol of every major version starts with, for a host that wants to say which version a library has.
+pub const SYMBOL_PREFIX: &str = "bimetal_plugin_v";
+
+/// The host can look up request headers.
+pub const CAP_HEADERS: u64 = 1 << 0;
+/// The host can enlarge a leased response buffer.
+pub const CAP_RESPONSE_GROW: u64 = 1 << 1;
+/// The host takes log lines.
+pub const CAP_LOG: u64 = 1 << 2;
+/// The host can poll futures and be woken.
+pub const CAP_WAKER: u64 = 1 << 3;
+/// The host can say whether the server is starting, ready or draining.
+pub const CAP_SERVER_STATE: u64 = 1 << 4;
+
+/// Every capability of this version with its name, for messages.
+pub const CAPABILITIES: [(u64, &str); 5] = [
+    (CAP_HEADERS, "headers"),
+    (CAP_RESPONSE_GROW, "response_grow"),
+    (CAP_LOG, "log"),
+    (CAP_WAKER, "waker"),
+    (CAP_SERVER_STATE, "server_state"),
+];
+
+/// Done.
+pub const RESULT_OK: u32 = 0;
+/// The callee panicked, and caught it: outputs are not to be read.
+pub const RESULT_PANIC: u32 = 1;
+/// Not done yet: the waker will be woken.
+pub const RESULT_PENDING: u32 = 2;
+/// Not possible; `init` says why in [`BmInit::error`](crate::BmInit::error).
+pub const RESULT_FAILED: u32 = 3;
+/// There is no such header.
+pub const RESULT_ABSENT: u32 = 4;
