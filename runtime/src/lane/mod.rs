@@ -3,6 +3,16 @@
 //! A route's [`Handler`] is called on the I/O worker. A native handler answers there; the Python lanes hand the
 //! work to a thread of theirs and answer later. The I/O worker never waits for either.
 
+mod baton;
+mod mailbox;
+#[cfg(not(bimetal_loom))]
+mod runners;
+mod sync;
+
+pub use mailbox::Mailbox;
+#[cfg(not(bimetal_loom))]
+pub use runners::{Batch, Limits, Refusal, Runners, Work};
+
 use std::future::Future;
 use std::pin::Pin;
 

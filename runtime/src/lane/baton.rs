@@ -1,0 +1,291 @@
+//! The queue of a pool of runners, and the baton that says which runner drains it.
+//!
+//! One runner at a time holds the baton and takes jobs. When its job stalls, a watcher takes the baton away and
+//! gives it, and with it the whole queue, to another runner: the queue moves, the handler stays where it is. The
+//! stalled runner notices when its job ends, and goes idle.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::sync::{lock, Arc, Condvar, Mutex, MutexGuard};
+
+/// The shared state of runners, posters and the watcher.
+pub(super) struct Baton<J> {
+    state: Mutex<State<J>>,
+    watcher: Condvar,
+    max_queue: usize,
+    max_runners: usize,
+}
+
+struct State<J> {
+    queue: VecDeque<(Instant, J)>,
+    holder: Option<usize>,
+    /// Whether the holder is inside a job, rather than between jobs or waiting for its interpreter.
+    in_job: bool,
+    /// Jobs taken so far: unchanged between two looks means that the holder is still in the same job.
+    taken: u64,
+    idle: Vec<usize>,
+    /// One bell per runner, by number; `None` for a runner that has ended.
+    bells: Vec<Option<Arc<Condvar>>>,
+    runners: usize,
+    watching: bool,
+    closed: bool,
+}
+
+/// What the caller has to do after the baton has moved.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing: somebody has it, or was woken.
+    Done,
+    /// Start the runner of this number: it holds the baton.
+    Start(usize),
+}
+
+/// What a runner finds when it asks for a job.
+pub(super) enum Take<J> {
+    /// A job, and when it was posted.
+    Job(Instant, J),
+    /// The queue is empty, or the baton has gone to another runner: wait again.
+    Nothing,
+}
+
+/// Why a runner's wait ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// It holds the baton.
+    Holds,
+    /// It should end: nothing came for its idle time, or the pool is closed.
+    End,
+}
+
+impl<J> Baton<J> {
+    pub(super) fn new(max_queue: usize, max_runners: usize) -> Self {
+        Baton {
+            state: Mutex::new(State {
+                queue: VecDeque::new(),
+                holder: None,
+                in_job: false,
+                taken: 0,
+                idle: Vec::new(),
+                bells: Vec::new(),
+                runners: 0,
+                watching: false,
+                closed: false,
+            }),
+            watcher: Condvar::new(),
+            max_queue,
+            max_runners,
+        }
+    }
+
+    /// Queues a job; gives it back when the queue is full or closed.
+    pub(super) fn post(&self, posted: Instant, job: J) -> Result<Next, J> {
+        let mut state = lock(&self.state);
+        if state.closed || state.queue.len() >= self.max_queue {
+            return Err(job);
+        }
+        state.queue.push_back((posted, job));
+        let next = if state.holder.is_none() { self.pass(&mut state) } else { Next::Done };
+        if !state.watching {
+            state.watching = true;
+            self.watcher.notify_one();
+        }
+        Ok(next)
+    }
+
+    /// Gives the free baton to an idle runner, or to a new one; with all runners busy the first that ends its job takes it.
+    fn pass(&self, state: &mut MutexGuard<'_, State<J>>) -> Next {
+        if let Some(runner) = state.idle.pop() {
+            state.holder = Some(runner);
+            if let Some(bell) = &state.bells[runner] {
+                bell.notify_one();
+            }
+            return Next::Done;
+        }
+        if state.runners < self.max_runners {
+            let number = state.bells.iter().position(Option::is_none).unwrap_or(state.bells.len());
+            let bell = Some(Arc::new(Condvar::new()));
+            if number == state.bells.len() {
+                state.bells.push(bell);
+            } else {
+                state.bells[number] = bell;
+            }
+            state.runners += 1;
+            state.holder = Some(number);
+            return Next::Start(number);
+        }
+        Next::Done
+    }
+
+    /// The next job for `runner`; ends its current one. Gives the baton back when the queue is empty.
+    pub(super) fn take(&self, runner: usize) -> Take<J> {
+        let mut state = lock(&self.state);
+        if state.holder != Some(runner) {
+            return Take::Nothing;
+        }
+        match state.queue.pop_front() {
+            Some((posted, job)) => {
+                state.taken += 1;
+                state.in_job = true;
+                Take::Job(posted, job)
+            }
+            None => {
+                // Idle from here on, not only once it waits: a job posted in between must not start another runner.
+                state.in_job = false;
+                state.holder = None;
+                state.idle.push(runner);
+                Take::Nothing
+            }
+        }
+    }
+
+    /// `runner` is between two batches: not in a job, and not to be taken for stalled.
+    pub(super) fn pause(&self, runner: usize) {
+        let mut state = lock(&self.state);
+        if state.holder == Some(runner) {
+            state.in_job = false;
+        }
+    }
+
+    /// Waits until `runner` holds the baton. With `idle` it ends after that time without work, unless it is the last one.
+    pub(super) fn wait(&self, runner: usize, idle: Option<Duration>) -> Wait {
+        let mut state = lock(&self.state);
+        let since = idle.map(|_| Instant::now());
+        loop {
+            if state.holder == Some(runner) {
+                return Wait::Holds;
+            }
+            if state.closed {
+                return self.leave(&mut state, runner);
+            }
+            if state.holder.is_none() && !state.queue.is_empty() {
+                state.holder = Some(runner);
+                state.idle.retain(|&other| other != runner);
+                return Wait::Holds;
+            }
+            if !state.idle.contains(&runner) {
+                state.idle.push(runner);
+            }
+            let Some(bell) = state.bells[runner].clone() else { return Wait::End };
+            match (idle, since) {
+                (Some(idle), Some(since)) => {
+                    let left = idle.saturating_sub(since.elapsed());
+                    if left.is_zero() && state.runners > 1 {
+                        return self.leave(&mut state, runner);
+                    }
+                    // The last runner stays; it looks again after another idle time.
+                    let left = if left.is_zero() { idle } else { left };
+                    state = wait_timeout(&bell, state, left);
+                }
+                _ => state = bell.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner()),
+            }
+        }
+    }
+
+    fn leave(&self, state: &mut MutexGuard<'_, State<J>>, runner: usize) -> Wait {
+        state.idle.retain(|&other| other != runner);
+        state.bells[runner] = None;
+        state.runners -= 1;
+        self.watcher.notify_all();
+        Wait::End
+    }
+
+    /// A runner could not be started: its number is free again and so is the baton.
+    pub(super) fn failed_to_start(&self, runner: usize) {
+        let mut state = lock(&self.state);
+        if state.holder == Some(runner) {
+            state.holder = None;
+        }
+        let _ = self.leave(&mut state, runner);
+    }
+
+    /// What the watcher compares between two looks: the number of the job the holder is in, while others wait behind it.
+    pub(super) fn stuck_in(&self) -> Option<u64> {
+        let state = lock(&self.state);
+        (state.in_job && state.holder.is_some() && !state.queue.is_empty()).then_some(state.taken)
+    }
+
+    /// Takes the baton from a holder that is still in job number `job` and passes it on.
+    pub(super) fn hand_over(&self, job: u64) -> Next {
+        let mut state = lock(&self.state);
+        if state.holder.is_none() || !state.in_job || state.taken != job || state.queue.is_empty() {
+            return Next::Done;
+        }
+        if state.idle.is_empty() && state.runners >= self.max_runners {
+            return Next::Done;
+        }
+        state.holder = None;
+        state.in_job = false;
+        self.pass(&mut state)
+    }
+
+    /// Whether somebody holds the baton or something is queued.
+    pub(super) fn is_busy(&self) -> bool {
+        let state = lock(&self.state);
+        state.holder.is_some() || !state.queue.is_empty()
+    }
+
+    /// Whether the pool has closed.
+    pub(super) fn is_closed(&self) -> bool {
+        lock(&self.state).closed
+    }
+
+    /// The watcher sleeps until a job is posted. False when the pool has closed.
+    pub(super) fn watch(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.watching = false;
+        while !state.watching && !state.closed {
+            state = self.watcher.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+        !state.closed
+    }
+
+    /// Jobs waiting, runners alive.
+    pub(super) fn load(&self) -> (usize, usize) {
+        let state = lock(&self.state);
+        (state.queue.len(), state.runners)
+    }
+
+    /// Refuses further jobs, gives the waiting ones back, and tells idle runners to end.
+    pub(super) fn close(&self) -> Vec<J> {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        let waiting = state.queue.drain(..).map(|(_, job)| job).collect();
+        for bell in state.bells.iter().flatten() {
+            bell.notify_one();
+        }
+        self.watcher.notify_all();
+        waiting
+    }
+
+    /// Waits, at most `limit`, until every runner has ended. Returns how many have not.
+    #[cfg(not(bimetal_loom))]
+    pub(super) fn wait_ended(&self, limit: Duration) -> usize {
+        let deadline = Instant::now() + limit;
+        let mut state = lock(&self.state);
+        while state.runners > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = wait_timeout(&self.watcher, state, left);
+        }
+        state.runners
+    }
+}
+
+#[cfg(not(bimetal_loom))]
+fn wait_timeout<'a, T>(bell: &Condvar, guard: MutexGuard<'a, T>, limit: Duration) -> MutexGuard<'a, T> {
+    bell.wait_timeout(guard, limit).unwrap_or_else(|poisoned| poisoned.into_inner()).0
+}
+
+/// loom has no clock: a model waits for the bell alone.
+#[cfg(bimetal_loom)]
+fn wait_timeout<'a, T>(bell: &Condvar, guard: MutexGuard<'a, T>, _limit: Duration) -> MutexGuard<'a, T> {
+    bell.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[cfg(all(test, bimetal_loom))]
+#[path = "baton_model.rs"]
+mod model;

@@ -1,0 +1,118 @@
+//! Many threads post, one thread collects, and the bell rings only when it has to.
+
+use std::sync::atomic::Ordering;
+
+use super::sync::{AtomicBool, Queue};
+
+/// A bounded queue with a bell for its one consumer.
+///
+/// The bell (a write to a descriptor the consumer's event loop watches, say) rings once for everything posted
+/// between two [`Mailbox::answer`]s, so a burst costs one wake.
+///
+/// ```
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+/// use std::sync::Arc;
+/// use bimetal_runtime::lane::Mailbox;
+///
+/// let rings = Arc::new(AtomicUsize::new(0));
+/// let bell = rings.clone();
+/// let mailbox = Mailbox::new(16, move || { bell.fetch_add(1, Ordering::Relaxed); });
+/// mailbox.post(1).unwrap();
+/// mailbox.post(2).unwrap();
+/// assert_eq!(rings.load(Ordering::Relaxed), 1);
+///
+/// mailbox.answer();
+/// assert_eq!((mailbox.take(), mailbox.take(), mailbox.take()), (Some(1), Some(2), None));
+/// ```
+pub struct Mailbox<T> {
+    queue: Queue<T>,
+    rung: AtomicBool,
+    limit: usize,
+    bell: Box<dyn Fn() + Send + Sync>,
+}
+
+impl<T> Mailbox<T> {
+    /// A mailbox for about `limit` items (posters racing at the limit may exceed it by one each).
+    pub fn new(limit: usize, bell: impl Fn() + Send + Sync + 'static) -> Self {
+        Mailbox { queue: Queue::new(), rung: AtomicBool::new(false), limit, bell: Box::new(bell) }
+    }
+
+    /// Posts an item and rings unless the bell has been rung already; gives the item back when the mailbox is full.
+    pub fn post(&self, item: T) -> Result<(), T> {
+        if self.queue.len() >= self.limit {
+            return Err(item);
+        }
+        self.post_anyway(item);
+        Ok(())
+    }
+
+    /// Posts past the limit: for what must not be lost, such as a wake-up of something that waits already.
+    pub fn post_anyway(&self, item: T) {
+        self.queue.push(item);
+        self.ring();
+    }
+
+    /// Rings unless the bell has been rung already: the consumer, when it stops before the mailbox is empty.
+    pub fn ring(&self) {
+        // Both sides swap, so the consumer's swap reads this one or one after it and sees the push before it.
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            (self.bell)();
+        }
+    }
+
+    /// The consumer heard the bell. To be called before [`Mailbox::take`]: an item posted after it rings again.
+    pub fn answer(&self) {
+        self.rung.swap(false, Ordering::AcqRel);
+    }
+
+    /// The next item. One consumer only.
+    pub fn take(&self) -> Option<T> {
+        self.queue.pop()
+    }
+
+    /// Whether nothing is posted.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+#[cfg(all(test, bimetal_loom))]
+mod model {
+    use super::super::sync::{lock, Arc, Condvar, Mutex};
+    use super::Mailbox;
+
+    /// The consumer sleeps on the bell alone: were a wake lost, loom would report a deadlock.
+    #[test]
+    fn no_item_is_left_behind() {
+        loom::model(|| {
+            let bell = Arc::new((Mutex::new(false), Condvar::new()));
+            let ringer = bell.clone();
+            let mailbox = Arc::new(Mailbox::new(8, move || {
+                *lock(&ringer.0) = true;
+                ringer.1.notify_one();
+            }));
+            let posters: Vec<_> = (0..2)
+                .map(|n| {
+                    let mailbox = mailbox.clone();
+                    loom::thread::spawn(move || mailbox.post(n).unwrap())
+                })
+                .collect();
+            let mut seen = 0;
+            while seen < 2 {
+                let mut rung = lock(&bell.0);
+                while !*rung {
+                    rung = bell.1.wait(rung).unwrap();
+                }
+                *rung = false;
+                drop(rung);
+                mailbox.answer();
+                while mailbox.take().is_some() {
+                    seen += 1;
+                }
+            }
+            for poster in posters {
+                poster.join().unwrap();
+            }
+        });
+    }
+}

@@ -1,0 +1,222 @@
+//! A pool of threads for handlers that may block: one drains the queue, the others wait or are stuck in a handler.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::baton::{Baton, Next, Take, Wait};
+
+/// How long a job may run while others wait before the queue moves to another runner. Two looks make it certain.
+const LOOK: Duration = Duration::from_micros(500);
+/// The pace after a hand-over: a row of handlers that all block is worked off quickly.
+const QUICK_LOOK: Duration = Duration::from_micros(100);
+/// Looks without any work before the watcher goes to sleep.
+const LOOKS_BEFORE_SLEEP: u32 = 200;
+
+/// What bounds a pool of runners.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Threads at most. Beyond it jobs wait for a handler to end.
+    pub max_threads: usize,
+    /// Jobs waiting at most.
+    pub max_queue: usize,
+    /// Longest wait of a job; an older one is refused when its turn comes.
+    pub max_age: Duration,
+    /// Jobs run under one [`Work::run`] at most.
+    pub batch: usize,
+    /// Time spent in one [`Work::run`] at most, looked at between jobs.
+    pub batch_time: Duration,
+    /// How long a spare thread stays without work.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            max_threads: 1000,
+            max_queue: 16_384,
+            max_age: Duration::from_secs(60),
+            batch: 32,
+            batch_time: Duration::from_micros(200),
+            idle: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why a job was not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The queue is full.
+    Full,
+    /// It waited longer than [`Limits::max_age`].
+    TooOld,
+    /// The pool has been closed.
+    Closed,
+}
+
+/// How the jobs of a pool are run.
+pub trait Work<J>: Send + Sync + 'static {
+    /// Runs jobs from `batch` until it has none. Called on a runner, for instance with the interpreter attached.
+    fn run(&self, batch: &mut Batch<'_, J>);
+
+    /// A job that will not be run.
+    fn refuse(&self, job: J, why: Refusal);
+}
+
+/// The jobs of one [`Work::run`].
+pub struct Batch<'a, J> {
+    pool: &'a Pool<J>,
+    runner: usize,
+    left: usize,
+    until: Instant,
+}
+
+impl<J: Send + 'static> Batch<'_, J> {
+    /// The next job; `None` when the batch is full, the queue empty, or the queue has moved to another runner.
+    #[expect(clippy::should_implement_trait, reason = "an iterator would suggest that a batch can be collected")]
+    pub fn next(&mut self) -> Option<J> {
+        loop {
+            if self.left == 0 || Instant::now() >= self.until {
+                self.pool.baton.pause(self.runner);
+                return None;
+            }
+            match self.pool.baton.take(self.runner) {
+                Take::Job(posted, job) if posted.elapsed() <= self.pool.limits.max_age => {
+                    self.left -= 1;
+                    return Some(job);
+                }
+                Take::Job(_, job) => self.pool.work.refuse(job, Refusal::TooOld),
+                Take::Nothing => return None,
+            }
+        }
+    }
+}
+
+struct Pool<J> {
+    baton: Baton<J>,
+    work: Box<dyn Work<J>>,
+    limits: Limits,
+    name: String,
+    /// Every thread started, so that a closed pool leaves none behind.
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// A pool of runners. Jobs run in the order in which they were posted, one at a time as long as none of them stalls.
+pub struct Runners<J: Send + 'static> {
+    pool: Arc<Pool<J>>,
+    watcher: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl<J: Send + 'static> Runners<J> {
+    /// A pool whose threads are named `name-0`, `name-1`, ... The first starts with the first job.
+    pub fn new(name: &str, limits: Limits, work: impl Work<J>) -> io::Result<Self> {
+        let pool = Arc::new(Pool {
+            baton: Baton::new(limits.max_queue, limits.max_threads.max(1)),
+            work: Box::new(work),
+            limits,
+            name: name.to_owned(),
+            threads: Mutex::new(Vec::new()),
+        });
+        let watched = Arc::clone(&pool);
+        let watcher = thread::Builder::new().name(format!("{name}-watch")).spawn(move || watch(&watched))?;
+        Ok(Runners { pool, watcher: Mutex::new(Some(watcher)) })
+    }
+
+    /// Queues a job. One that cannot be queued is refused through [`Work::refuse`].
+    pub fn post(&self, job: J) {
+        match self.pool.baton.post(Instant::now(), job) {
+            Ok(next) => start(&self.pool, next),
+            Err(job) => self.pool.work.refuse(job, Refusal::Full),
+        }
+    }
+
+    /// Jobs waiting and threads alive.
+    pub fn load(&self) -> (usize, usize) {
+        self.pool.baton.load()
+    }
+
+    /// Refuses what waits, lets running jobs end, and waits for that at most `limit`. Returns how many threads are still
+    /// in a job then; they end with it.
+    pub fn close(&self, limit: Duration) -> usize {
+        for job in self.pool.baton.close() {
+            self.pool.work.refuse(job, Refusal::Closed);
+        }
+        let left = self.pool.baton.wait_ended(limit);
+        let watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(watcher) = watcher {
+            let _ = watcher.join();
+        }
+        let mut threads = self.pool.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..).filter(|thread| left == 0 || thread.is_finished()) {
+            let _ = thread.join();
+        }
+        left
+    }
+}
+
+impl<J: Send + 'static> Drop for Runners<J> {
+    fn drop(&mut self) {
+        self.close(Duration::ZERO);
+    }
+}
+
+fn start<J: Send + 'static>(pool: &Arc<Pool<J>>, next: Next) {
+    let Next::Start(runner) = next else { return };
+    let own = Arc::clone(pool);
+    let spawned = thread::Builder::new().name(format!("{}-{runner}", pool.name)).spawn(move || {
+        while own.baton.wait(runner, Some(own.limits.idle)) == Wait::Holds {
+            let mut batch = Batch {
+                pool: &own,
+                runner,
+                left: own.limits.batch,
+                until: Instant::now() + own.limits.batch_time,
+            };
+            own.work.run(&mut batch);
+        }
+    });
+    match spawned {
+        Ok(thread) => {
+            let mut threads = pool.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            threads.retain(|thread| !thread.is_finished());
+            threads.push(thread);
+        }
+        Err(error) => {
+            tracing::error!(%error, pool = %pool.name, "cannot start a thread: its jobs wait for the running ones");
+            pool.baton.failed_to_start(runner);
+        }
+    }
+}
+
+/// Looks at the holder of the baton and passes the queue on when it is still in the same job. Sleeps while nothing runs.
+fn watch<J: Send + 'static>(pool: &Arc<Pool<J>>) {
+    let mut before = None;
+    let mut pace = LOOK;
+    let mut idle_looks = 0;
+    loop {
+        if idle_looks > LOOKS_BEFORE_SLEEP {
+            if !pool.baton.watch() {
+                return;
+            }
+            idle_looks = 0;
+        }
+        thread::sleep(pace);
+        if pool.baton.is_closed() {
+            return;
+        }
+        idle_looks = if pool.baton.is_busy() { 0 } else { idle_looks + 1 };
+        let now = pool.baton.stuck_in();
+        if now.is_some() && now == before {
+            start(pool, pool.baton.hand_over(now.unwrap_or_default()));
+            before = None;
+            pace = QUICK_LOOK;
+        } else {
+            pace = if now.is_some() { pace } else { LOOK };
+            before = now;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "runners_tests.rs"]
+mod tests;

@@ -1,0 +1,133 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{channel, Receiver, Sender};
+use std::sync::{Arc, Barrier, Mutex};
+use std::time::Duration;
+
+use super::{Batch, Limits, Refusal, Runners, Work};
+
+type Job = Box<dyn FnOnce() + Send>;
+
+struct Calls(Sender<Refusal>);
+
+impl Work<Job> for Calls {
+    fn run(&self, batch: &mut Batch<'_, Job>) {
+        while let Some(job) = batch.next() {
+            job();
+        }
+    }
+    fn refuse(&self, _job: Job, why: Refusal) {
+        let _ = self.0.send(why);
+    }
+}
+
+fn pool(limits: Limits) -> (Runners<Job>, Receiver<Refusal>) {
+    let (refused, refusals) = channel();
+    (Runners::new("test", limits, Calls(refused)).unwrap(), refusals)
+}
+
+#[test]
+fn jobs_run_in_order_on_one_thread_while_none_stalls() {
+    let (runners, _refusals) = pool(Limits::default());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (done, finished) = channel();
+    for n in 0..1000 {
+        let (seen, done) = (seen.clone(), done.clone());
+        runners.post(Box::new(move || {
+            seen.lock().unwrap().push(n);
+            if n == 999 {
+                done.send(()).unwrap();
+            }
+        }));
+    }
+    finished.recv_timeout(Duration::from_secs(30)).unwrap();
+    let mut seen = seen.lock().unwrap().clone();
+    // A slow machine may hand over in between, which swaps neighbours; nothing is lost or doubled.
+    seen.sort_unstable();
+    assert_eq!(seen, (0..1000).collect::<Vec<_>>());
+}
+
+#[test]
+fn handlers_that_block_do_not_hold_up_the_queue() {
+    let (runners, _refusals) = pool(Limits::default());
+    // All 200 have to be inside their job at once before any can leave it.
+    let barrier = Arc::new(Barrier::new(201));
+    for _ in 0..200 {
+        let barrier = barrier.clone();
+        runners.post(Box::new(move || {
+            barrier.wait();
+        }));
+    }
+    barrier.wait();
+}
+
+#[test]
+fn the_cap_on_threads_holds() {
+    let (runners, _refusals) = pool(Limits { max_threads: 3, ..Limits::default() });
+    let (inside, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (done, finished) = channel();
+    for _ in 0..30 {
+        let (inside, most, done) = (inside.clone(), most.clone(), done.clone());
+        runners.post(Box::new(move || {
+            most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(5));
+            inside.fetch_sub(1, Ordering::SeqCst);
+            done.send(()).unwrap();
+        }));
+    }
+    for _ in 0..30 {
+        finished.recv_timeout(Duration::from_secs(30)).unwrap();
+    }
+    assert!(most.load(Ordering::SeqCst) <= 3);
+}
+
+#[test]
+fn a_full_queue_refuses_at_once() {
+    let (runners, refusals) = pool(Limits { max_threads: 1, max_queue: 2, ..Limits::default() });
+    let (release, hold) = channel::<()>();
+    let (entered, inside) = channel();
+    runners.post(Box::new(move || {
+        entered.send(()).unwrap();
+        let _ = hold.recv();
+    }));
+    inside.recv_timeout(Duration::from_secs(30)).unwrap();
+    runners.post(Box::new(|| {}));
+    runners.post(Box::new(|| {}));
+    runners.post(Box::new(|| {}));
+    assert_eq!(refusals.recv_timeout(Duration::from_secs(30)).unwrap(), Refusal::Full);
+    drop(release);
+}
+
+#[test]
+fn a_job_that_waited_too_long_is_refused() {
+    let (runners, refusals) = pool(Limits { max_threads: 1, max_age: Duration::from_millis(1), ..Limits::default() });
+    let (entered, inside) = channel();
+    let (release, hold) = channel::<()>();
+    runners.post(Box::new(move || {
+        entered.send(()).unwrap();
+        let _ = hold.recv();
+    }));
+    inside.recv_timeout(Duration::from_secs(30)).unwrap();
+    runners.post(Box::new(|| {}));
+    std::thread::sleep(Duration::from_millis(5));
+    drop(release);
+    assert_eq!(refusals.recv_timeout(Duration::from_secs(30)).unwrap(), Refusal::TooOld);
+}
+
+#[test]
+fn closing_ends_every_thread_and_refuses_what_waits() {
+    let (runners, refusals) = pool(Limits { max_threads: 1, ..Limits::default() });
+    let (entered, inside) = channel();
+    let (release, hold) = channel::<()>();
+    runners.post(Box::new(move || {
+        entered.send(()).unwrap();
+        let _ = hold.recv();
+    }));
+    inside.recv_timeout(Duration::from_secs(30)).unwrap();
+    runners.post(Box::new(|| {}));
+    assert_eq!(runners.close(Duration::ZERO), 1, "one is still in its job");
+    assert_eq!(refusals.recv_timeout(Duration::from_secs(30)).unwrap(), Refusal::Closed);
+    drop(release);
+    assert_eq!(runners.close(Duration::from_secs(30)), 0);
+    runners.post(Box::new(|| {}));
+    assert_eq!(refusals.recv_timeout(Duration::from_secs(30)).unwrap(), Refusal::Full);
+}
