@@ -1,0 +1,49 @@
+"""Bimetal: a FastAPI application on a Rust server, with hot routes in native Rust.
+
+- `Bimetal`: a subclass of `fastapi.FastAPI` with native routes and plugins; `APIRouter` likewise.
+- `native`: binds a native handler under any decorator of plain FastAPI.
+- `Server`: serves any ASGI application, in a thread of its own or on the main thread.
+- `bimetal.testing`: a `TestClient` that talks to the real server over a socket.
+- `bimetal.errors`: the errors Bimetal raises itself.
+
+Example:
+    ```python
+    from bimetal import Bimetal
+
+    app = Bimetal()
+
+    @app.get("/health", handler_type="native")
+    def health(): ...
+
+    @app.get("/")
+    def root():
+        return {"hello": "world"}
+
+    app.run(port=8000)
+    ```
+"""
+
+from __future__ import annotations
+
+from bimetal import errors
+from bimetal._core import build_info
+from bimetal.app import Bimetal
+from bimetal.binding import native
+from bimetal.errors import BimetalError, BindError, PluginError, RouteError
+from bimetal.routing import APIRouter
+from bimetal.server import Server
+
+__version__ = build_info()["version"]
+
+__all__ = [
+    "APIRouter",
+    "Bimetal",
+    "BimetalError",
+    "BindError",
+    "PluginError",
+    "RouteError",
+    "Server",
+    "__version__",
+    "errors",
+    "native",
+]

@@ -1,0 +1,93 @@
+"""`Bimetal`: FastAPI's application class with native routes, plugins and a server of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import fastapi
+from typing_extensions import Unpack
+
+from bimetal.options import ApplicationOptions, Limits
+from bimetal.plugins import Plugin, Plugins
+from bimetal.routing import NativeRoutes
+
+
+class Bimetal(NativeRoutes, fastapi.FastAPI):
+    """A `fastapi.FastAPI` whose routes can be answered by native handlers.
+
+    Takes every argument of FastAPI; `from bimetal import Bimetal as FastAPI` is a drop-in.
+
+    Args:
+        plugins: Plugin libraries, each a path or a pair of path and configuration. They are loaded when a server starts.
+        options: All of FastAPI's arguments.
+
+    Example:
+        ```python
+        from bimetal import Bimetal
+
+        app = Bimetal(title="Shop", plugins=["target/release/libhot.so"])
+
+        @app.get("/health", handler_type="native")
+        def health(): ...
+
+        @app.get("/orders/{order_id}")
+        def order(order_id: int):
+            return {"order_id": order_id}
+
+        if __name__ == "__main__":
+            app.run(port=8000)
+        ```
+    """
+
+    def __init__(self, *, plugins: Sequence[Plugin] = (), **options: Unpack[ApplicationOptions]) -> None:
+        self.plugins = Plugins(plugins)
+        super().__init__(**options)  # type: ignore[arg-type]
+
+    def load_plugin(self, path: str | os.PathLike[str], config: Mapping[str, Any] | None = None) -> None:
+        """Add a plugin library, loaded when a server starts.
+
+        Args:
+            path: The library, relative to the working directory.
+            config: What the plugin's `init` gets, as JSON.
+
+        Example:
+            ```python
+            app.load_plugin("target/release/libhot.so", config={"cache": 1000})
+            ```
+        """
+        self.plugins.add(path, config)
+
+    def run(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        workers: int = 1,
+        *,
+        lifespan: Literal["auto", "on", "off"] = "auto",
+        root_path: str = "",
+        **limits: Unpack[Limits],
+    ) -> None:
+        """Serve the application until SIGINT or SIGTERM; on the main thread.
+
+        Args:
+            host: The address to listen on.
+            port: The port to listen on; 0 takes a free one.
+            workers: Processes. One for now: start more behind a load balancer, each with a port of its own.
+            lifespan: `"on"` requires the ASGI lifespan, `"off"` skips it, `"auto"` uses it where supported.
+            root_path: The path under which a proxy publishes the application.
+            limits: See `bimetal.options.Limits`.
+
+        Raises:
+            BimetalError: The server cannot start; the text names the reason and the fix.
+
+        Example:
+            ```python
+            app.run(host="0.0.0.0", port=8000, drain_timeout=10)
+            ```
+        """
+        from bimetal.server import Server, check_workers
+
+        check_workers(workers)
+        Server(self, host=host, port=port, lifespan=lifespan, root_path=root_path, **limits).serve_forever()

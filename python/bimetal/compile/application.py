@@ -1,0 +1,116 @@
+"""Checks on the application as a whole: may any of its routes skip its ASGI stack?"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import fastapi
+import fastapi.applications
+import fastapi.routing
+import starlette.applications
+import starlette.routing
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.errors import ServerErrorMiddleware
+
+from bimetal.compile import versions
+
+#: Functions on FastAPI's path of a request. Instrumentation libraries replace them, and must then see every request.
+_REQUEST_PATH = (
+    (fastapi.routing, "get_request_handler"),
+    (fastapi.routing, "request_response"),
+    (fastapi.routing, "run_endpoint_function"),
+    (fastapi.routing, "serialize_response"),
+    (fastapi.routing, "solve_dependencies"),
+    (FastAPI, "__call__"),
+    (FastAPI, "build_middleware_stack"),
+    (starlette.applications.Starlette, "__call__"),
+    (fastapi.routing.APIRoute, "get_route_handler"),
+    (fastapi.routing.APIRoute, "handle"),
+    (fastapi.routing.APIRoute, "matches"),
+)
+_ROUTER_METHODS = ("__call__", "app", "handle", "matches")
+
+
+def obstacle(app: FastAPI) -> str | None:
+    """Why no route of `app` can be compiled; None when nothing stands in the way."""
+    return (
+        versions.untested()
+        or _patched()
+        or _overridden(app, FastAPI, ("__call__", "build_middleware_stack", "routes"))
+        or router_obstacle(app.router)
+        or _middleware(app)
+        or _telemetry(app)
+    )
+
+
+def router_obstacle(router: Any) -> str | None:
+    """Why the routes of `router` cannot be read as a list in order of matching; None when they can."""
+    base = fastapi.routing.APIRouter
+    if not isinstance(router, base):
+        return f"the router is a {type(router).__name__}, not a fastapi.APIRouter"
+    if reason := _overridden(router, base, _ROUTER_METHODS):
+        return reason
+    stack = getattr(router, "middleware_stack", None)
+    if stack is not None and not (inspect.ismethod(stack) and stack.__self__ is router and stack.__name__ == "app"):
+        return "the router has middleware of its own"
+    return None
+
+
+def overridden(instance: Any, base: type, names: tuple[str, ...]) -> str | None:
+    """The first of `names` that `instance` or its class defines differently from `base`."""
+    for name in names:
+        if name in getattr(instance, "__dict__", {}):
+            return name
+        if inspect.getattr_static(type(instance), name, None) is not inspect.getattr_static(base, name, None):
+            return name
+    return None
+
+
+def middleware_name(middleware: Middleware) -> str:
+    """What a middleware is called in reasons and `bypass`: its class, or its function for `@app.middleware("http")`."""
+    dispatch = middleware.kwargs.get("dispatch")
+    target = dispatch if dispatch is not None else middleware.cls
+    return str(getattr(target, "__name__", None) or type(target).__name__)
+
+
+def telemetry_enabled(app: FastAPI) -> bool:
+    """Whether FastAPI's own OpenTelemetry support would record requests now."""
+    native = getattr(app, "_native_telemetry", None)
+    return native is not None and bool(native.enabled())
+
+
+def _overridden(instance: Any, base: type, names: tuple[str, ...]) -> str | None:
+    name = overridden(instance, base, names)
+    if name is None:
+        return None
+    return f"{type(instance).__name__}.{name} replaces {base.__name__}.{name}"
+
+
+def _patched() -> str | None:
+    for owner, name in _REQUEST_PATH:
+        function = inspect.getattr_static(owner, name, None)
+        home = owner.__name__ if inspect.ismodule(owner) else owner.__module__
+        if not inspect.isfunction(function) or function.__module__ not in (home, "fastapi.dependencies.utils"):
+            by = getattr(function, "__module__", None) or type(function).__module__
+            return f"{by} has replaced {owner.__name__}.{name}"
+    return None
+
+
+def _middleware(app: FastAPI) -> str | None:
+    if app.user_middleware:
+        names = ", ".join(middleware_name(middleware) for middleware in app.user_middleware)
+        return f"the application has middleware: {names}"
+    if getattr(app, "max_body_size", None) is not None:
+        return "the application has a max_body_size; use the server's --max-body"
+    stack = app.middleware_stack
+    if stack is not None and type(stack) is not ServerErrorMiddleware:
+        return f"the application's middleware stack was replaced by a {type(stack).__name__}"
+    return None
+
+
+def _telemetry(app: FastAPI) -> str | None:
+    if telemetry_enabled(app):
+        return "OpenTelemetry is configured and FastAPI(telemetry=...) records requests"
+    return None

@@ -1,0 +1,112 @@
+"""Routes answered by native handlers: what they would leave out, and whether their handler is there."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.security.base import SecurityBase
+
+from bimetal._core import HandlerInfo
+from bimetal.binding import NativeBinding
+from bimetal.compile.application import middleware_name, overridden, telemetry_enabled
+from bimetal.compile.plan import RoutePlan
+from bimetal.compile.source import location, qualified_name
+from bimetal.compile.stub import check_stub
+from bimetal.errors import PluginError, RouteError
+
+#: The handlers that can be bound, by name.
+Handlers = Mapping[str, HandlerInfo]
+
+
+def compile_native_route(
+    app: FastAPI,
+    route: Any,
+    effective: Any,
+    methods: tuple[str, ...],
+    binding: NativeBinding,
+    handlers: Handlers | None,
+) -> RoutePlan | None:
+    """The plan of a native route; None when its handler is absent and its Python body has to run.
+
+    Raises RouteError when the route would silently leave something out or its stub contradicts the handler, PluginError
+    when the handler is absent and nothing stands in for it.
+    """
+    where = describe(effective.path, methods, effective.endpoint)
+    if handlers is not None and binding.name not in handlers:
+        if binding.fallback == "python":
+            return None
+        raise PluginError(f"{where}: {unknown_handler(binding.name, handlers)}")
+    skipped = bypassed(app, route, effective)
+    refused = [item for item in skipped if not _accepted(item, binding.bypass)]
+    if refused:
+        names = ", ".join(refused)
+        listed = ", ".join(f'"{item}"' for item in refused)
+        raise RouteError(
+            f"{where}: the native handler {binding.name!r} would bypass {names}; "
+            f"accept it with bypass=[{listed}], or serve the route in Python"
+        )
+    if handlers is not None:
+        differences = check_stub(effective, json.loads(handlers[binding.name]["meta"] or "{}"))
+        if differences:
+            raise RouteError(f"{where}: the stub and the native handler {binding.name!r} differ: {'; '.join(differences)}")
+    return RoutePlan(
+        path=effective.path,
+        methods=methods,
+        lane="native",
+        name=qualified_name(effective.endpoint),
+        reason=f"bypasses {', '.join(skipped)}" if skipped else None,
+        native=binding.name,
+    )
+
+
+def bypassed(app: FastAPI, route: Any, effective: Any) -> list[str]:
+    """All that runs before the route's Python handler and not before a native one, each as `kind:name`."""
+    found = bypassed_by_app(app)
+    if type(route).__module__ != "fastapi.routing":
+        found.append(f"route_class:{type(route).__name__}")
+    for dependency in effective.dependant.dependencies:
+        call = dependency.call
+        kind = "security" if isinstance(call, SecurityBase) else "dependency"
+        name = type(call).__name__ if kind == "security" else getattr(call, "__name__", type(call).__name__)
+        found.append(f"{kind}:{name}")
+    return list(dict.fromkeys(found))
+
+
+def bypassed_by_app(app: FastAPI) -> list[str]:
+    """All that the application as a whole runs before its handlers and not before native ones."""
+    found: list[str] = []
+    replaced = overridden(app, FastAPI, ("__call__", "build_middleware_stack"))
+    if replaced is not None:
+        found.append(f"application:{type(app).__name__}.{replaced}")
+    found += [f"middleware:{middleware_name(middleware)}" for middleware in app.user_middleware]
+    if telemetry_enabled(app):
+        found.append("telemetry:opentelemetry")
+    return found
+
+
+def describe(path: str, methods: Iterable[str], endpoint: Callable[..., Any]) -> str:
+    """How an error names a route: `file:line: route GET /path`."""
+    return f"{location(endpoint)}: route {'|'.join(methods) or 'ANY'} {path}"
+
+
+def unknown_handler(name: str, handlers: Iterable[str]) -> str:
+    """One line for a native handler nobody provides, with what might have been meant."""
+    known = sorted(handlers)
+    near = difflib.get_close_matches(name, known, n=3)
+    text = f"there is no native handler {name!r}"
+    if near:
+        text += f"; did you mean {' or '.join(repr(match) for match in near)}?"
+    plugin, dot, _ = name.rpartition(".")
+    if dot and not any(other.startswith(f"{plugin}.") for other in known):
+        return f"{text}; load the plugin {plugin!r} with plugins=[...] or --plugin FILE"
+    if near:
+        return text
+    return f"{text}; known are {', '.join(known) or 'none'}"
+
+
+def _accepted(item: str, bypass: tuple[str, ...]) -> bool:
+    return item in bypass or item.partition(":")[2] in bypass

@@ -1,0 +1,253 @@
+"""From an application's routes to the list of plans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import fastapi.routing
+from fastapi import FastAPI
+from starlette.convertors import Convertor
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+
+from bimetal.binding import binding_of
+from bimetal.compile import application
+from bimetal.compile.application import overridden, router_obstacle
+from bimetal.compile.native import Handlers, compile_native_route, describe
+from bimetal.compile.plan import RoutePlan
+from bimetal.compile.reason import NotCompiled
+from bimetal.compile.source import qualified_name
+from bimetal.errors import RouteError
+
+_EVERYTHING = "/{path:path}"
+
+
+def compile_app(app: Any, handlers: Handlers | None = None) -> list[RoutePlan]:
+    """One plan for each HTTP route of a FastAPI application, in order of matching; empty for any other application.
+
+    What no plan matches is answered by the whole application through ASGI, as are all WebSockets.
+
+    Args:
+        app: The application.
+        handlers: The native handlers there are, by name; None leaves it to the engine to find them missing.
+
+    Raises:
+        RouteError: A native route would leave something out silently, contradicts its handler, or cannot be reached.
+        PluginError: A native route's handler is absent and the route has no `fallback="python"`.
+
+    Example:
+        ```python
+        for plan in compile_app(app):
+            print(plan.path, plan.lane, plan.reason)
+        ```
+    """
+    return Compilation(app, handlers).plans
+
+
+@dataclass
+class _Found:
+    """A route where it stands: itself, or seen through the routers that include it."""
+
+    route: BaseRoute
+    #: FastAPI's effective context of an included route.
+    context: Any = None
+
+    @property
+    def effective(self) -> Any:
+        """What has the route's path, methods and settings where it stands."""
+        if self.context is None:
+            return self.route
+        return getattr(self.context, "starlette_route", None) or self.context
+
+
+class Compilation:
+    """The plans of an application, and what was met on the way; see `compile_app`."""
+
+    def __init__(self, app: Any, handlers: Handlers | None = None) -> None:
+        self.app = app
+        self.handlers = handlers
+        #: Native handlers that are not there and for which the Python body runs.
+        self.absent: list[str] = []
+        #: Set once a route is met whose matching is unknown: it may take any request from the routes behind it.
+        self.barrier: str | None = None
+        self.obstacle: str | None = None
+        self._replay_stack: Any = None
+        self.plans: list[RoutePlan] = []
+        if isinstance(app, FastAPI):
+            self.obstacle = application.obstacle(app)
+            self.plans = list(self._compile())
+
+    def _compile(self) -> Iterator[RoutePlan]:
+        for route in self.app.router.routes:
+            reason = _unreadable_include(route)
+            if reason is not None:
+                yield self._barrier_plan(route, reason)
+                continue
+            for found in _standing(route):
+                plan = self._plan(found)
+                if plan is not None:
+                    yield plan
+
+    def _plan(self, found: _Found) -> RoutePlan | None:
+        route = found.route
+        if isinstance(route, WebSocketRoute) and not overridden(route, WebSocketRoute, ("matches", "__call__")):
+            return None
+        if type(route) is fastapi.routing.APIWebSocketRoute:
+            return None
+        if isinstance(route, Mount) and overridden(found.effective, Mount, ("matches", "__call__")) is None:
+            return self._mount_plan(found)
+        base = fastapi.routing.APIRoute if isinstance(route, fastapi.routing.APIRoute) else Route
+        if not isinstance(route, Route) or overridden(route, base, ("matches", "__call__")) is not None:
+            return self._barrier_plan(route, f"{_shown(route)} decides for itself what it matches")
+        if isinstance(route, fastapi.routing.APIRoute):
+            return self._api_plan(route, found)
+        effective = found.effective
+        endpoint = effective.endpoint
+        if binding_of(endpoint) is not None and _strict(endpoint):
+            raise RouteError(
+                f"{describe(effective.path, _methods(effective), endpoint)}: native handlers can be bound to path "
+                "operations only; declare the route with @app.get(...) or another of FastAPI's decorators"
+            )
+        documentation = getattr(endpoint, "__module__", None) == "fastapi.applications"
+        reason = "documentation page of FastAPI" if documentation else "Starlette route that takes the Request"
+        return self._asgi_plan(effective, qualified_name(endpoint), reason)
+
+    def _api_plan(self, route: fastapi.routing.APIRoute, found: _Found) -> RoutePlan:
+        effective = found.effective
+        methods = _methods(effective)
+        name = qualified_name(effective.endpoint)
+        binding = binding_of(effective.endpoint)
+        absent = None
+        if binding is not None:
+            if self.barrier is not None and binding.fallback is None:
+                where = describe(effective.path, methods, effective.endpoint)
+                raise RouteError(f"{where}: a native route cannot stand behind {self.barrier}; declare it earlier")
+            if self.barrier is None:
+                plan = compile_native_route(self.app, route, effective, methods, binding, self.handlers)
+                if plan is not None:
+                    return plan
+            self.absent.append(binding.name)
+            absent = f"native handler {binding.name!r} is not available, the Python body runs"
+        reason = self._common_reason(effective)
+        if reason is None:
+            try:
+                return self._python_plan(route, found, methods, absent)
+            except NotCompiled as why:
+                reason = str(why)
+        return self._asgi_plan(effective, name, "; ".join(filter(None, (absent, reason))))
+
+    def _python_plan(
+        self, route: fastapi.routing.APIRoute, found: _Found, methods: tuple[str, ...], reason: str | None
+    ) -> RoutePlan:
+        # Imported here: these read internals that only the known FastAPI versions have.
+        from dataclasses import replace
+
+        from bimetal.compile.python_route import compile_python_route
+        from bimetal.compile.replay import ReplayStack, RouteReplay
+
+        if self._replay_stack is None:
+            self._replay_stack = ReplayStack(self.app)
+        replay = RouteReplay(self._replay_stack, route, found.context)
+        plan = compile_python_route(route, found.effective, methods, replay)
+        return replace(plan, reason=reason)
+
+    def _mount_plan(self, found: _Found) -> RoutePlan:
+        effective = found.effective
+        for path, endpoint in _native_stubs(effective.routes, effective.path):
+            if _strict(endpoint):
+                raise RouteError(
+                    f"{describe(path, (), endpoint)}: native routes of a mounted application are not served natively; "
+                    "add them with include_router, or give them fallback=\"python\""
+                )
+        target = getattr(effective, "_base_app", effective.app)
+        return RoutePlan(
+            path=_widened(effective.path, effective.param_convertors) + _EVERYTHING,
+            methods=(),
+            lane="asgi",
+            name=f"{type(target).__module__}.{type(target).__qualname__}",
+            reason=self._common_reason(effective) or "mounted application",
+        )
+
+    def _asgi_plan(self, effective: Any, name: str, reason: str) -> RoutePlan:
+        return RoutePlan(
+            path=_widened(effective.path, effective.param_convertors),
+            methods=_methods(effective),
+            lane="asgi",
+            name=name,
+            reason=reason,
+        )
+
+    def _barrier_plan(self, route: Any, reason: str) -> RoutePlan:
+        self.barrier = self.barrier or _shown(route)
+        return RoutePlan(path=_EVERYTHING, methods=(), lane="asgi", name=_shown(route), reason=reason)
+
+    def _common_reason(self, effective: Any) -> str | None:
+        if self.barrier is not None:
+            return f"stands behind {self.barrier}, which may take its requests; declare it earlier"
+        for name, convertor in getattr(effective, "param_convertors", {}).items():
+            if not _known(convertor):
+                return f"path parameter {name!r} has a convertor of the application's own"
+        return self.obstacle
+
+
+def _standing(route: BaseRoute) -> Iterator[_Found]:
+    """The routes behind an entry of a router: itself, or those of the router it includes."""
+    iter_route_contexts = getattr(fastapi.routing, "iter_route_contexts", None)
+    if iter_route_contexts is None:
+        # Before this function existed, including a router copied its routes.
+        yield _Found(route)
+        return
+    for found in iter_route_contexts([route]):
+        yield _Found(found.original_route, found._route_context)
+
+
+def _unreadable_include(route: BaseRoute) -> str | None:
+    """Why the routes of an included router cannot be read; None when they can, and for any other route."""
+    router = getattr(route, "original_router", None)
+    if router is None:
+        return None
+    if reason := router_obstacle(router):
+        return reason
+    for inner in router.routes:
+        if reason := _unreadable_include(inner):
+            return reason
+    return None
+
+
+def _methods(effective: Any) -> tuple[str, ...]:
+    return tuple(sorted(effective.methods or ()))
+
+
+def _shown(route: Any) -> str:
+    where = getattr(route, "host", None) or getattr(route, "path", None)
+    return f"{type(route).__name__}({where!r})" if where else type(route).__name__
+
+
+def _known(convertor: Convertor[Any]) -> bool:
+    return type(convertor).__module__ == "starlette.convertors"
+
+
+def _widened(path: str, convertors: dict[str, Convertor[Any]]) -> str:
+    """The path with every convertor the Rust router does not know turned into one that matches at least as much."""
+    for name, convertor in convertors.items():
+        if not _known(convertor):
+            head, _, rest = path.partition(f"{{{name}:")
+            path = f"{head}{{{name}:path}}{rest.partition('}')[2]}"
+    return path
+
+
+def _native_stubs(routes: Sequence[BaseRoute] | None, prefix: str) -> Iterator[tuple[str, Any]]:
+    for route in routes or ():
+        for found in _standing(route):
+            path = prefix + (getattr(found.effective, "path", None) or "")
+            endpoint = getattr(found.route, "endpoint", None)
+            if endpoint is not None and binding_of(endpoint) is not None:
+                yield path, endpoint
+            if isinstance(found.route, Mount):
+                yield from _native_stubs(found.route.routes, path)
+
+
+def _strict(endpoint: Any) -> bool:
+    binding = binding_of(endpoint)
+    return binding is not None and binding.fallback is None

@@ -1,0 +1,128 @@
+"""The keyword arguments of FastAPI's decorators and of the server, typed for editors and type checkers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Any, Literal
+
+from fastapi import params
+from fastapi.routing import APIRoute, APIRouter
+from fastapi.types import IncEx
+from starlette.middleware import Middleware
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from typing_extensions import TypedDict
+
+
+class NativeOptions(TypedDict, total=False):
+    """What Bimetal adds to FastAPI's decorators."""
+
+    #: `"native"`: a native handler answers and the function is its stub. `"python"` or nothing: an ordinary handler.
+    handler_type: Literal["native", "python"] | None
+    #: The native handler's name; the function's name by default.
+    native: str | None
+    #: `"python"`: the function's body runs where the native handler is absent.
+    fallback: Literal["python"] | None
+    #: Middleware, dependencies and security schemes the native route may leave out, as `"middleware:Name"` or `"Name"`.
+    bypass: Sequence[str] | None
+
+
+class OperationOptions(NativeOptions, total=False):
+    """Keyword arguments of `get`, `post` and the other decorators of a path operation."""
+
+    response_model: Any
+    status_code: int | None
+    tags: list[str | Enum] | None
+    dependencies: Sequence[params.Depends] | None
+    summary: str | None
+    description: str | None
+    response_description: str
+    responses: dict[int | str, dict[str, Any]] | None
+    deprecated: bool | None
+    operation_id: str | None
+    response_model_include: IncEx | None
+    response_model_exclude: IncEx | None
+    response_model_by_alias: bool
+    response_model_exclude_unset: bool
+    response_model_exclude_defaults: bool
+    response_model_exclude_none: bool
+    include_in_schema: bool
+    response_class: type[Response]
+    name: str | None
+    callbacks: list[BaseRoute] | None
+    openapi_extra: dict[str, Any] | None
+    generate_unique_id_function: Callable[[APIRoute], str]
+
+
+class RouteOptions(OperationOptions, total=False):
+    """Keyword arguments of `api_route` and `add_api_route`."""
+
+    methods: Any
+    route_class_override: type[APIRoute] | None
+    strict_content_type: Any
+
+
+class ApplicationOptions(TypedDict, total=False):
+    """Keyword arguments of `fastapi.FastAPI`."""
+
+    debug: bool
+    routes: list[BaseRoute] | None
+    title: str
+    summary: str | None
+    description: str
+    version: str
+    openapi_url: str | None
+    openapi_tags: list[dict[str, Any]] | None
+    servers: list[dict[str, Any]] | None
+    dependencies: Sequence[params.Depends] | None
+    default_response_class: type[Response]
+    redirect_slashes: bool
+    docs_url: str | None
+    redoc_url: str | None
+    swagger_ui_oauth2_redirect_url: str | None
+    swagger_ui_init_oauth: dict[str, Any] | None
+    middleware: Sequence[Middleware] | None
+    exception_handlers: Mapping[int | type[Exception], Callable[..., Any]] | None
+    on_startup: Sequence[Callable[[], Any]] | None
+    on_shutdown: Sequence[Callable[[], Any]] | None
+    lifespan: Callable[[Any], Any] | None
+    terms_of_service: str | None
+    contact: dict[str, Any] | None
+    license_info: dict[str, Any] | None
+    root_path: str
+    root_path_in_servers: bool
+    responses: dict[int | str, dict[str, Any]] | None
+    callbacks: list[BaseRoute] | None
+    webhooks: APIRouter | None
+    deprecated: bool | None
+    include_in_schema: bool
+    swagger_ui_parameters: dict[str, Any] | None
+    generate_unique_id_function: Callable[[APIRoute], str]
+    separate_input_output_schemas: bool
+    openapi_external_docs: dict[str, Any] | None
+    strict_content_type: bool
+    telemetry: Any
+
+
+class Limits(TypedDict, total=False):
+    """Bounds and threads of a server; times in seconds, sizes in bytes."""
+
+    #: Threads that read and write sockets.
+    io_threads: int
+    #: Connections the kernel queues before they are accepted.
+    backlog: int
+    #: Connections open at a time; more are closed at once.
+    max_connections: int
+    #: The largest request body; beyond it the answer is 413.
+    max_body_size: int
+    #: How long an idle connection is kept.
+    keep_alive: float
+    #: How long a client may take to send the head of a request.
+    head_timeout: float
+    #: How long a stopping server waits for requests in flight.
+    drain_timeout: float
+    #: Log a line for each request.
+    access_log: bool
+    #: The most threads for `def` handlers that block.
+    sync_threads: int

@@ -1,0 +1,72 @@
+"""The plugin libraries of an application or a server, and the native handlers they give."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bimetal._core import HandlerInfo, Host
+from bimetal.errors import PluginError
+
+#: A library's path, or the path and the configuration its `init` gets (turned into JSON).
+Plugin = str | os.PathLike[str] | tuple[str | os.PathLike[str], Mapping[str, Any]]
+
+
+class Plugins:
+    """Libraries to load, in order, and the host they are loaded into at the first use."""
+
+    def __init__(self, plugins: Iterable[Plugin] = ()) -> None:
+        self._pending: list[tuple[str, str | None]] = []
+        self._host: Host | None = None
+        self._lock = threading.Lock()
+        self.extend(plugins)
+
+    def extend(self, plugins: Iterable[Plugin]) -> None:
+        """Load these libraries too, before the next server starts."""
+        for plugin in plugins:
+            if isinstance(plugin, tuple):
+                self.add(*plugin)
+            else:
+                self.add(plugin)
+
+    def add(self, path: str | os.PathLike[str], config: Mapping[str, Any] | None = None) -> None:
+        """Load this library too, before the next server starts."""
+        try:
+            text = None if config is None else json.dumps(config)
+        except TypeError as error:
+            raise PluginError(f"{os.fspath(path)}: the plugin's configuration must be JSON: {error}") from None
+        self._pending.append((os.fspath(path), text))
+
+    def host(self) -> Host:
+        """The host with every library loaded that exists. Raises PluginError for one that does not load."""
+        with self._lock:
+            if self._host is None:
+                self._host = Host()
+            absent = []
+            for path, config in self._pending:
+                if os.path.exists(path):
+                    self._host.load(path, config)
+                else:
+                    absent.append((path, config))
+            # A library that is missing now may be built before the next server starts.
+            self._pending = absent
+            return self._host
+
+    def missing(self) -> list[str]:
+        """Libraries whose files are not there: allowed only where `fallback="python"` stands in for their handlers."""
+        self.host()
+        return [path for path, _ in self._pending]
+
+    def handlers(self) -> dict[str, HandlerInfo]:
+        """Every handler by name, the built-in ones included."""
+        return {handler["name"]: handler for handler in self.host().handlers()}
+
+
+def missing_plugin(path: str) -> PluginError:
+    """The error for a library that is not there."""
+    return PluginError(
+        f"{path}: the plugin library does not exist (looked in {os.getcwd()}); build it, or correct the path"
+    )

@@ -1,0 +1,103 @@
+"""`APIRouter`, and the route decorators that `Bimetal` and `APIRouter` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import fastapi
+from typing_extensions import Unpack
+
+from bimetal.binding import bind
+from bimetal.options import NativeOptions, OperationOptions, RouteOptions
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_NATIVE_OPTIONS = tuple(NativeOptions.__annotations__)
+
+
+class NativeRoutes:
+    """FastAPI's route decorators with `handler_type`, `native`, `fallback` and `bypass` added.
+
+    A base class to stand before `fastapi.FastAPI` or `fastapi.APIRouter`.
+    """
+
+    def get(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
+        """A GET operation; see `fastapi.FastAPI.get`."""
+        return self._operation("get", path, options)
+
+    def put(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
+        """A PUT operation; see `fastapi.FastAPI.put`."""
+        return self._operation("put", path, options)
+
+    def post(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
+        """A POST operation; see `fastapi.FastAPI.post`."""
+        return self._operation("post", path, options)
+
+    def delete(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
+        """A DELETE operation; see `fastapi.FastAPI.delete`."""
+        return self._operation("delete", path, options)
+
+    def options(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
+        """An OPTIONS operation; see `fastapi.FastAPI.options`."""
+        return self._operation("options", path, options)
+
+    def head(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
+        """A HEAD operation; see `fastapi.FastAPI.head`."""
+        return self._operation("head", path, options)
+
+    def patch(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
+        """A PATCH operation; see `fastapi.FastAPI.patch`."""
+        return self._operation("patch", path, options)
+
+    def trace(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
+        """A TRACE operation; see `fastapi.FastAPI.trace`."""
+        return self._operation("trace", path, options)
+
+    def api_route(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """An operation with several methods; see `fastapi.FastAPI.api_route`."""
+        return self._operation("api_route", path, options)
+
+    def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Unpack[RouteOptions]) -> None:
+        """Add an operation without a decorator; see `fastapi.FastAPI.add_api_route`."""
+        own, rest = _split(options)
+        cast(Any, super()).add_api_route(path, bind(endpoint, **own), **rest)
+
+    def _operation(self, decorator: str, path: str, options: Any) -> Callable[[F], F]:
+        own, rest = _split(options)
+        register = getattr(super(), decorator)(path, **rest)
+
+        def decorate(function: F) -> F:
+            register(bind(function, **own))
+            return function
+
+        return decorate
+
+
+class APIRouter(NativeRoutes, fastapi.APIRouter):
+    """FastAPI's `APIRouter` whose decorators also take the options of native routes.
+
+    It can be included in a `Bimetal` and in a plain `fastapi.FastAPI`, nested and with prefixes.
+
+    Example:
+        ```python
+        from bimetal import APIRouter, Bimetal
+
+        router = APIRouter(prefix="/shop")
+
+        @router.get("/price/{sku}", handler_type="native", native="hot.price", fallback="python")
+        def price(sku: str) -> dict[str, int]:
+            return {"cents": 100}
+
+        app = Bimetal(plugins=["libhot.so"])
+        app.include_router(router)
+        ```
+    """
+
+
+def _split(options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Bimetal's own options, all of them, and FastAPI's."""
+    rest = dict(options)
+    own = {name: rest.pop(name, None) for name in _NATIVE_OPTIONS}
+    own["name"] = own.pop("native")
+    return own, rest

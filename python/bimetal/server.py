@@ -1,0 +1,392 @@
+"""`Server`: an application on the Rust server, in a thread of its own or on the main thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from typing_extensions import Self, Unpack
+
+from bimetal._core import Engine
+from bimetal.compile import Compilation, RoutePlan
+from bimetal.compile.native import bypassed_by_app, unknown_handler
+from bimetal.errors import BimetalError, PluginError
+from bimetal.lifespan import LifespanMode, LifespanRun
+from bimetal.options import Limits
+from bimetal.plugins import Plugin, Plugins, missing_plugin
+
+#: How long cancelled tasks and idle worker threads may take to end when a server stops, in seconds.
+_CLEANUP_TIMEOUT = 5.0
+
+logger = logging.getLogger("bimetal")
+
+
+class Server:
+    """One server for one application. Many can run in a process; they start in milliseconds.
+
+    Args:
+        app: A FastAPI application, or any other ASGI 3 application.
+        host: The address to listen on.
+        port: The port to listen on; 0 takes a free one, see `Server.port`.
+        lifespan: `"on"` requires the ASGI lifespan, `"off"` skips it, `"auto"` uses it where supported.
+        root_path: The path under which a proxy publishes the application.
+        on_exception: Called with every exception that leaves the application.
+        plugins: Plugin libraries, for applications that are not a `Bimetal`.
+        native: Further native routes, path to handler name, each answering GET before the application's own routes.
+        uvloop: Use uvloop for the event loop where it is installed.
+        limits: See `bimetal.options.Limits`.
+
+    Example:
+        ```python
+        import urllib.request
+        from bimetal import Server
+
+        with Server(app) as server:
+            print(urllib.request.urlopen(f"{server.url}/health").read())
+        ```
+    """
+
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        host: str = "127.0.0.1",
+        port: int = 0,
+        lifespan: LifespanMode = "auto",
+        root_path: str = "",
+        on_exception: Callable[[BaseException], object] | None = None,
+        *,
+        plugins: Sequence[Plugin] = (),
+        native: Mapping[str, str] | None = None,
+        uvloop: bool = True,
+        **limits: Unpack[Limits],
+    ) -> None:
+        if lifespan not in ("auto", "on", "off"):
+            raise TypeError(f"lifespan={lifespan!r} is unknown; use 'auto', 'on' or 'off'")
+        self.app = app
+        self._asgi = app
+        self._host = host
+        self._port = port
+        self._lifespan: LifespanMode = lifespan
+        self._root_path = root_path
+        self._on_exception = on_exception
+        own = getattr(app, "plugins", None)
+        self._plugins = own if isinstance(own, Plugins) else Plugins()
+        self._plugins.extend(plugins)
+        self._native = dict(native or {})
+        self._uvloop = uvloop
+        self._limits = limits
+        self._state: dict[str, Any] = {}
+        self._engine: Engine | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._forced: asyncio.Event | None = None
+        self._outcome: BaseException | None = None
+        self._final_stats: dict[str, Any] | None = None
+
+    def compile(self) -> list[RoutePlan]:
+        """The plans of the application's routes, as the server would use them. Raises RouteError and PluginError.
+
+        Example:
+            ```python
+            for plan in Server(app).compile():
+                print(plan.lane, plan.path)
+            ```
+        """
+        handlers = self._plugins.handlers()
+        missing = self._plugins.missing()
+        try:
+            compilation = Compilation(self.app, handlers)
+        except PluginError as error:
+            if missing:
+                raise PluginError(f"{error} ({', '.join(missing)} does not exist)") from None
+            raise
+        if missing and not compilation.absent:
+            raise missing_plugin(missing[0])
+        return [self._override(path, name, handlers) for path, name in self._native.items()] + compilation.plans
+
+    def start(self) -> Self:
+        """Start in a background thread; returns when the server is listening.
+
+        Raises:
+            BindError: The address cannot be bound.
+            RouteError, PluginError: A route cannot be served as written.
+            Exception: What the application raised in its startup.
+        """
+        self._open()
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._run_thread, args=(ready,), name="bimetal loop", daemon=True)
+        self._thread.start()
+        ready.wait()
+        if self._outcome is not None:
+            self._join()
+        return self
+
+    def stop(self) -> None:
+        """Stop accepting, finish the requests in flight, run the application's shutdown; returns when all is gone.
+
+        Does nothing on a server that is not running. Raises what the application raised in its shutdown.
+        """
+        if self._thread is None:
+            return
+        self._signal_stop()
+        self._join()
+
+    def serve_forever(self, on_ready: Callable[[Self], object] | None = None) -> None:
+        """Serve on the calling thread until SIGINT or SIGTERM; a second signal ends it without waiting for requests.
+
+        Args:
+            on_ready: Called with the server once it is listening.
+
+        Raises:
+            BimetalError: The server cannot start.
+            Exception: What the application raised in its startup or shutdown.
+
+        Example:
+            ```python
+            Server(app, port=8000).serve_forever()
+            ```
+        """
+        self._open()
+        with self._signals():
+            self._run(lambda: on_ready(self) if on_ready is not None else None)
+        self._raise_outcome()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def host(self) -> str:
+        """The address it listens on."""
+        return self._running().host
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._running().port
+
+    @property
+    def url(self) -> str:
+        """The base address for clients: `http://127.0.0.1:8000`."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and not stopped."""
+        return self._engine is not None
+
+    def stats(self) -> dict[str, Any]:
+        """Requests by lane, and what is open: `{"requests": {"native": 0, ...}, "in_flight": 0, "connections": 0}`.
+
+        After a stop, the last figures.
+        """
+        engine = self._engine
+        if engine is None and self._final_stats is not None:
+            return self._final_stats
+        return self._running().stats()
+
+    def _running(self) -> Engine:
+        if self._engine is None:
+            raise BimetalError("the server is not running; call start() first")
+        return self._engine
+
+    def _override(self, path: str, name: str, handlers: Mapping[str, Any]) -> RoutePlan:
+        if not path.startswith("/"):
+            raise PluginError(f"native route {path!r}: the path must start with '/'")
+        if name not in handlers:
+            raise PluginError(f"native route {path}: {unknown_handler(name, handlers)}")
+        skipped = bypassed_by_app(self.app) if isinstance(self.app, FastAPI) else []
+        reason = f"given to the server; bypasses {', '.join(skipped)}" if skipped else "given to the server"
+        return RoutePlan(path=path, methods=("GET",), lane="native", name=name, reason=reason, native=name)
+
+    def _open(self) -> None:
+        if self._engine is not None:
+            raise BimetalError("the server is running already")
+        self._outcome = None
+        plans = self.compile()
+        engine = Engine(
+            self._asgi,
+            host=self._host,
+            port=self._port,
+            root_path=self._root_path,
+            on_exception=self._on_exception,
+            **self._limits,
+        )
+        try:
+            engine.set_routes(plans, self._plugins.host())
+        except BaseException:
+            engine.close()
+            raise
+        self._engine = engine
+
+    def _run_thread(self, ready: threading.Event) -> None:
+        try:
+            self._run(ready.set)
+        except BaseException as error:
+            self._outcome = self._outcome or error
+        finally:
+            ready.set()
+
+    def _run(self, ready: Callable[[], object]) -> None:
+        """The life of the event loop; what goes wrong is left in `_outcome`."""
+        engine = self._running()
+        loop = self._new_loop()
+        try:
+            asyncio.set_event_loop(loop)
+            self._loop = loop
+            self._stopping = asyncio.Event()
+            self._forced = asyncio.Event()
+            try:
+                loop.run_until_complete(self._serve(engine, loop, ready))
+            except BaseException as error:
+                self._outcome = error
+            _cancel_leftovers(loop)
+        finally:
+            self._loop = None
+            self._final_stats = engine.stats()
+            self._engine = None
+            engine.close()
+            asyncio.set_event_loop(None)
+            loop.close()
+            _join_workers(loop)
+
+    async def _serve(self, engine: Engine, loop: asyncio.AbstractEventLoop, ready: Callable[[], object]) -> None:
+        assert self._stopping is not None
+        engine.attach(loop, self._state)
+        lifespan = LifespanRun(self._asgi, self._lifespan, self._state)
+        before = _fingerprint(self.app)
+        await lifespan.startup()
+        try:
+            if _fingerprint(self.app) != before:
+                # The startup has added routes or middleware.
+                engine.set_routes(self.compile(), self._plugins.host())
+            engine.serve()
+            ready()
+            await self._stopping.wait()
+            await self._drain(engine)
+        finally:
+            await lifespan.shutdown()
+
+    async def _drain(self, engine: Engine) -> None:
+        assert self._forced is not None
+        drained = asyncio.ensure_future(engine.drain())
+        forced = asyncio.ensure_future(self._forced.wait())
+        try:
+            await asyncio.wait({drained, forced}, return_when=asyncio.FIRST_COMPLETED)
+            if drained.done() and not drained.result():
+                logger.warning("some requests did not finish within the drain timeout and were dropped")
+        finally:
+            forced.cancel()
+            drained.cancel()
+
+    def _new_loop(self) -> asyncio.AbstractEventLoop:
+        if self._uvloop:
+            try:
+                import uvloop
+            except ImportError:
+                pass
+            else:
+                loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+                return loop
+        return asyncio.new_event_loop()
+
+    def _signal_stop(self) -> None:
+        """Ask the loop to stop; asked again, not to wait for requests either. From any thread."""
+
+        def stop() -> None:
+            if self._stopping is not None and not self._stopping.is_set():
+                self._stopping.set()
+            elif self._forced is not None:
+                self._forced.set()
+
+        loop = self._loop
+        if loop is not None:
+            try:
+                loop.call_soon_threadsafe(stop)
+            except RuntimeError:
+                logger.debug("the event loop has ended already")
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            raise BimetalError("serve_forever() must run on the main thread; use start() on others")
+        previous = {
+            number: signal.signal(number, lambda *_: self._signal_stop()) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _join(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join()
+        self._raise_outcome()
+
+    def _raise_outcome(self) -> None:
+        outcome, self._outcome = self._outcome, None
+        if outcome is not None:
+            raise outcome
+
+
+def check_workers(workers: int) -> None:
+    """Raise BimetalError for more than one worker process."""
+    if workers != 1:
+        raise BimetalError(
+            f"workers={workers} is not available in this version: run one process per port behind a load balancer"
+        )
+
+
+def _fingerprint(app: Any) -> tuple[Any, ...]:
+    """Changes when an application gets other routes or middleware."""
+    router = getattr(app, "router", None)
+    routes = getattr(router, "routes", ())
+    version = router._get_routes_version() if hasattr(router, "_get_routes_version") else 0
+    telemetry = getattr(app, "_native_telemetry", None)
+    return (
+        version,
+        [id(route) for route in routes],
+        len(getattr(app, "user_middleware", ())),
+        telemetry is not None and telemetry.enabled(),
+    )
+
+
+def _cancel_leftovers(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    if tasks:
+        for task in tasks:
+            task.cancel()
+        _, pending = loop.run_until_complete(asyncio.wait(tasks, timeout=_CLEANUP_TIMEOUT))
+        for task in pending:
+            logger.warning("a task did not end when it was cancelled: %r", task)
+        for task in tasks - pending:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                logger.error("a task failed while the server stopped", exc_info=error)
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(_shutdown_executor(loop))
+
+
+async def _shutdown_executor(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        await asyncio.wait_for(loop.shutdown_default_executor(), _CLEANUP_TIMEOUT)
+    except asyncio.TimeoutError:
+        logger.warning("a thread of the default executor is still busy and was left behind")
+
+
+def _join_workers(loop: asyncio.AbstractEventLoop) -> None:
+    """Wait for the AnyIO worker threads of an ended loop, which have been told to stop."""
+    for thread in threading.enumerate():
+        if getattr(thread, "loop", None) is loop:
+            thread.join(_CLEANUP_TIMEOUT)
