@@ -1,1 +1,39 @@
-//! To be written.
+//! Loads, checks and calls native handlers, from whichever of the three places they come: built in, linked statically,
+//! or loaded from a plugin library.
+//!
+//! A [`Host`] knows handlers by name. [`Host::bind`] ties one to a route and gives a
+//! [`bimetal_runtime::Handler`] for the route table:
+//!
+//! ```
+//! use bimetal_host::{Host, Readiness};
+//!
+//! let host = Host::new();
+//! let error = host.bind("hot.get_user", &["user_id".to_owned()], &Readiness::default()).unwrap_err();
+//! assert!(error.to_string().starts_with("native handler `hot.get_user` is unknown"));
+//! ```
+//!
+//! | module | its one job |
+//! |---|---|
+//! | `host` | which handlers there are, and binding them to routes |
+//! | `loader` | from a path to a library in memory: file checks, staging, `dlopen` (the only one) |
+//! | `plugin` | from a table to a checked plugin: handshake, metadata, `init` |
+//! | `process` | the plugins this process has loaded; each once |
+//! | `call` | calling a handler: request views, lent buffers, futures, the blocking pool |
+//!
+//! Everything a plugin says is checked before it is believed, as far as that can be done from outside: a library that
+//! breaks the rules of [`bimetal_abi`] in memory cannot be contained.
+
+mod call;
+mod error;
+mod host;
+mod loader;
+mod plugin;
+mod process;
+mod readiness;
+
+pub use call::{NativeHandler, PoolConfig};
+pub use error::{Error, ErrorKind};
+pub use host::{Host, HostStats};
+pub use loader::check;
+pub use plugin::{HandlerInfo, HandlerKind, PluginInfo};
+pub use readiness::{Readiness, ServerState};

@@ -1,0 +1,144 @@
+//! An asynchronous call: the plugin's future, and everything it borrows.
+
+use std::alloc::{alloc, dealloc, handle_alloc_error, Layout};
+use std::future::Future;
+use std::marker::PhantomPinned;
+use std::pin::Pin;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bimetal_abi::{BmFuture, BmRequest, RESULT_OK, RESULT_PANIC, RESULT_PENDING};
+use bimetal_runtime::{Answer, Request, Response};
+
+use super::frame::{Frame, Source};
+use super::lease::Lease;
+use super::{table, Bound, Fault};
+use crate::plugin::StartFn;
+
+/// Starts the handler and polls once. Most handlers that need not wait are done then, and cost no task.
+pub(super) fn begin(bound: &Arc<Bound>, start: StartFn, place: (usize, usize), request: Request) -> Answer {
+    let mut flight = Box::pin(Flight {
+        future: BmFuture { data: ptr::null_mut(), poll: None, drop: None },
+        place: Place::new(place),
+        raw: None,
+        frame: None,
+        request,
+        bound: Arc::clone(bound),
+        _pinned: PhantomPinned,
+    });
+    if let Err(fault) = flight.as_mut().start(start) {
+        return Answer::Now(bound.report(&fault, Source::Live(&flight.request)));
+    }
+    // Nobody need wake this poll: the task polls again, with its own waker, before it waits.
+    match flight.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(response) => Answer::Now(response),
+        Poll::Pending => Answer::Later(flight),
+    }
+}
+
+/// A call under way. It stays where it is: the plugin's future points to `raw`, that to `frame` and `request`.
+struct Flight {
+    future: BmFuture,
+    place: Place,
+    raw: Option<BmRequest>,
+    /// Borrows `request` and `bound`, with the lifetime hidden.
+    frame: Option<Frame<'static>>,
+    request: Request,
+    bound: Arc<Bound>,
+    _pinned: PhantomPinned,
+}
+
+impl Flight {
+    fn start(self: Pin<&mut Self>, start: StartFn) -> Result<(), Fault> {
+        // SAFETY: nothing is moved out of it.
+        let this = unsafe { self.get_unchecked_mut() };
+        let handler = this.bound.handler();
+        let (data, reads_body) = (handler.data.0, handler.reads_body);
+        let request = &raw const this.request;
+        // SAFETY: `request` and `bound` lie in the same pinned allocation as `frame` (`bound` behind an `Arc` it holds), are
+        // not changed while `frame` is there, and outlive the plugin's future, which `Drop` ends first.
+        let (request, bound) = unsafe { (&*request, &*Arc::as_ptr(&this.bound)) };
+        let frame = this.frame.insert(Frame::new(Source::Live(request), &bound.readiness));
+        let raw = this.raw.insert(frame.request(&bound.order, reads_body));
+        // SAFETY: the checked plugin's function with its own state and data; the request lives until the future is dropped,
+        // the place is as large and aligned as the plugin asked for.
+        let result =
+            unsafe { start(bound.plugin.state.0, data, raw, this.place.pointer().cast(), &mut this.future) };
+        match result {
+            RESULT_OK if this.future.poll.is_some() && this.future.drop.is_some() => Ok(()),
+            RESULT_OK => {
+                // Half a future is none: without this, `Drop` would call what is there.
+                this.future.drop = None;
+                Err(Fault::BadResponse("its future lacks a function".to_owned()))
+            }
+            RESULT_PANIC => {
+                this.future.drop = None;
+                Err(Fault::Panicked)
+            }
+            other => {
+                this.future.drop = None;
+                Err(Fault::BadResponse(format!("it returned {other}, which means nothing")))
+            }
+        }
+    }
+}
+
+impl Future for Flight {
+    type Output = Response;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        // SAFETY: nothing is moved out of it.
+        let this = unsafe { self.get_unchecked_mut() };
+        let Some(poll) = this.future.poll else { return Poll::Pending };
+        let waker = table::borrow_waker(cx.waker());
+        let mut lease = Lease::take();
+        let mut raw = lease.response();
+        // SAFETY: the plugin's function with its own future, which is not finished; waker and response live through the call.
+        let result = unsafe { poll(this.future.data, &waker, &mut raw) };
+        if result == RESULT_PENDING {
+            return Poll::Pending;
+        }
+        this.future.poll = None;
+        let concluded = this.bound.conclude(result, lease, raw);
+        Poll::Ready(concluded.unwrap_or_else(|fault| this.bound.report(&fault, Source::Live(&this.request))))
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let Some(drop) = self.future.drop.take() else { return };
+        // SAFETY: the plugin's function with its own future, called once; everything the future borrows is still there.
+        if unsafe { drop(self.future.data) } == RESULT_PANIC {
+            self.bound.report(&Fault::Panicked, Source::Live(&self.request));
+        }
+    }
+}
+
+/// Memory for a future that the plugin builds in place; none where it allocates its futures itself.
+struct Place(Option<(NonNull<u8>, Layout)>);
+
+impl Place {
+    /// The size and alignment were checked when the plugin was loaded.
+    fn new((size, align): (usize, usize)) -> Place {
+        let layout = (size > 0).then(|| Layout::from_size_align(size, align).ok()).flatten();
+        Place(layout.map(|layout| {
+            // SAFETY: the size is not 0.
+            let memory = unsafe { alloc(layout) };
+            (NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout)), layout)
+        }))
+    }
+
+    fn pointer(&self) -> *mut u8 {
+        self.0.map_or(ptr::null_mut(), |(memory, _)| memory.as_ptr())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some((memory, layout)) = self.0 {
+            // SAFETY: allocated with this layout; the future in it was dropped by `Flight`.
+            unsafe { dealloc(memory.as_ptr(), layout) };
+        }
+    }
+}

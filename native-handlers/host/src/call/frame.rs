@@ -1,0 +1,145 @@
+//! A request as the ABI shows it: borrowed slices, and a context for what is looked up lazily.
+
+use std::ffi::c_void;
+
+use bimetal_abi::{BmRequest, BmSlice};
+use bimetal_runtime::{Head, Request};
+use bytes::Bytes;
+
+use crate::{Readiness, ServerState};
+
+/// Path parameters that need no allocation; routes rarely have more.
+const INLINE_PARAMS: usize = 8;
+
+/// A request copied off its I/O worker.
+pub(super) struct Detached {
+    head: Head,
+    params: Vec<String>,
+    body: Bytes,
+}
+
+impl Detached {
+    pub(super) fn new(request: &Request) -> Self {
+        let params = (0..request.param_count())
+            .map(|index| request.param(index).unwrap_or_default().to_owned())
+            .collect();
+        Detached { head: request.to_head(), params, body: request.body().clone() }
+    }
+}
+
+/// Where a request lies.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// On its I/O worker.
+    Live(&'a Request),
+    /// In a copy.
+    Detached(&'a Detached),
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn method(self) -> &'a str {
+        match self {
+            Source::Live(request) => request.method().as_str(),
+            Source::Detached(copy) => copy.head.method.as_str(),
+        }
+    }
+
+    pub(super) fn path(self) -> &'a str {
+        match self {
+            Source::Live(request) => request.path(),
+            Source::Detached(copy) => &copy.head.path,
+        }
+    }
+
+    fn query(self) -> &'a str {
+        match self {
+            Source::Live(request) => request.query(),
+            Source::Detached(copy) => &copy.head.query,
+        }
+    }
+
+    fn body(self) -> &'a [u8] {
+        match self {
+            Source::Live(request) => request.body(),
+            Source::Detached(copy) => &copy.body,
+        }
+    }
+
+    fn param(self, index: usize) -> &'a str {
+        match self {
+            Source::Live(request) => request.param(index),
+            Source::Detached(copy) => copy.params.get(index).map(String::as_str),
+        }
+        .unwrap_or_default()
+    }
+
+    pub(super) fn header(self, name: &str) -> Option<&'a [u8]> {
+        match self {
+            Source::Live(request) => request.header(name),
+            Source::Detached(copy) => copy.head.header(name),
+        }
+        .map(|value| value.as_bytes())
+    }
+
+    pub(super) fn for_each_header(self, mut each: impl FnMut(&str, &[u8])) {
+        match self {
+            Source::Live(request) => request.for_each_header(each),
+            Source::Detached(copy) => {
+                copy.head.headers.iter().for_each(|(name, value)| each(name.as_str(), value.as_bytes()));
+            }
+        }
+    }
+}
+
+/// What a [`BmRequest`] points to, apart from the request itself. It must stay where it is while that is in use.
+pub(super) struct Frame<'a> {
+    context: Context<'a>,
+    inline: [BmSlice; INLINE_PARAMS],
+    spilled: Vec<BmSlice>,
+}
+
+/// What [`BmRequest::ctx`] points to.
+pub(super) struct Context<'a> {
+    pub(super) source: Source<'a>,
+    readiness: &'a Readiness,
+}
+
+impl Context<'_> {
+    pub(super) fn server_state(&self) -> ServerState {
+        self.readiness.get()
+    }
+}
+
+impl<'a> Frame<'a> {
+    pub(super) fn new(source: Source<'a>, readiness: &'a Readiness) -> Self {
+        Frame {
+            context: Context { source, readiness },
+            inline: [BmSlice::EMPTY; INLINE_PARAMS],
+            spilled: Vec::new(),
+        }
+    }
+
+    /// The request for the ABI: valid as long as this frame and its source stay where they are.
+    pub(super) fn request(&mut self, order: &[usize], reads_body: bool) -> BmRequest {
+        let source = self.context.source;
+        let values = order.iter().map(|index| BmSlice::borrow_str(source.param(*index)));
+        let params = if order.len() <= INLINE_PARAMS {
+            self.inline.iter_mut().zip(values).for_each(|(slot, value)| *slot = value);
+            self.inline.as_ptr()
+        } else {
+            self.spilled = values.collect();
+            self.spilled.as_ptr()
+        };
+        BmRequest {
+            size: size_of::<BmRequest>() as u32,
+            n_params: order.len() as u32,
+            method: BmSlice::borrow_str(source.method()),
+            path: BmSlice::borrow_str(source.path()),
+            query: BmSlice::borrow_str(source.query()),
+            body: if reads_body { BmSlice::borrow(source.body()) } else { BmSlice::EMPTY },
+            params,
+            ctx: (&raw const self.context).cast::<c_void>(),
+            deadline_ns: 0,
+        }
+    }
+}

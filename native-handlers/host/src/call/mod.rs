@@ -1,0 +1,193 @@
+//! Calling a handler: on the I/O worker, on the blocking pool, or by polling its future.
+
+mod flight;
+mod frame;
+mod lease;
+mod pool;
+mod response;
+mod table;
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use bimetal_abi::{RESULT_OK, RESULT_PANIC};
+use bimetal_runtime::http::{header, HeaderValue, StatusCode};
+use bimetal_runtime::{Answer, BodyMode, Handler, Request, Response};
+
+use crate::host::Counters;
+use crate::plugin::{self, CallFn, Entry, Plugin};
+use crate::{HandlerInfo, HandlerKind, Readiness};
+use frame::{Detached, Frame, Source};
+use lease::Lease;
+
+pub(crate) use pool::Pool;
+pub use pool::PoolConfig;
+pub(crate) use table::{HOST, HOST_CAPS};
+
+/// A native handler bound to a route: what a [`bimetal_runtime::RouteTable`] takes.
+#[derive(Clone)]
+pub struct NativeHandler {
+    bound: Arc<Bound>,
+}
+
+/// Everything a call needs, looked up when the handler was bound.
+#[derive(Clone)]
+pub(crate) struct Bound {
+    pub(crate) plugin: Arc<Plugin>,
+    pub(crate) index: usize,
+    /// For each path parameter the handler wants, its index in the route's path.
+    pub(crate) order: Box<[usize]>,
+    pub(crate) readiness: Readiness,
+    /// The route's path, for the log.
+    pub(crate) route: Option<String>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) pool: Arc<Pool>,
+}
+
+/// What a handler did wrong.
+enum Fault {
+    Panicked,
+    BadResponse(String),
+}
+
+impl NativeHandler {
+    pub(crate) fn new(bound: Bound) -> Self {
+        NativeHandler { bound: Arc::new(bound) }
+    }
+
+    /// The same handler; log lines about it name `pattern` as its route.
+    pub fn with_route(self, pattern: impl Into<String>) -> NativeHandler {
+        let mut bound = Arc::unwrap_or_clone(self.bound);
+        bound.route = Some(pattern.into());
+        NativeHandler::new(bound)
+    }
+
+    /// How its route has to read the body.
+    pub fn body_mode(&self) -> BodyMode {
+        if self.bound.handler().reads_body {
+            BodyMode::Buffered
+        } else {
+            BodyMode::Ignored
+        }
+    }
+
+    /// What its plugin says about it.
+    pub fn info(&self) -> &HandlerInfo {
+        &self.bound.handler().info
+    }
+
+    /// How it answers.
+    pub fn kind(&self) -> HandlerKind {
+        self.info().kind
+    }
+}
+
+impl fmt::Debug for NativeHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NativeHandler")
+            .field("name", &self.info().name)
+            .field("route", &self.bound.route)
+            .finish()
+    }
+}
+
+impl Handler for NativeHandler {
+    fn call(&self, request: Request) -> Answer {
+        match self.bound.handler().entry {
+            Entry::Sync(call) => Answer::Now(self.bound.answer(call, Source::Live(&request))),
+            Entry::Blocking(call) => self.queue(call, &request),
+            Entry::Async { start, future_size, future_align } => {
+                flight::begin(&self.bound, start, (future_size, future_align), request)
+            }
+        }
+    }
+}
+
+impl NativeHandler {
+    /// Has the blocking pool answer.
+    fn queue(&self, call: CallFn, request: &Request) -> Answer {
+        let detached = Detached::new(request);
+        let bound = Arc::clone(&self.bound);
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let queued = self.bound.pool.submit(Box::new(move || {
+            // The receiver is gone when the client is: then nobody wants the answer of a job that has not begun.
+            if !sender.is_closed() {
+                let _ = sender.send(bound.answer(call, Source::Detached(&detached)));
+            }
+        }));
+        if queued.is_err() {
+            self.bound.counters.rejected.fetch_add(1, Ordering::Relaxed);
+            return Answer::Now(overloaded());
+        }
+        // An error means that the pool was closed before the job began.
+        Answer::Later(Box::pin(async { receiver.await.unwrap_or_else(|_| overloaded()) }))
+    }
+}
+
+impl Bound {
+    fn handler(&self) -> &plugin::Handler {
+        &self.plugin.handlers[self.index]
+    }
+
+    /// Calls a sync or blocking handler, here and now.
+    fn answer(&self, call: CallFn, source: Source<'_>) -> Response {
+        let handler = self.handler();
+        let mut frame = Frame::new(source, &self.readiness);
+        let request = frame.request(&self.order, handler.reads_body);
+        let mut lease = Lease::take();
+        let mut raw = lease.response();
+        // SAFETY: the checked plugin's function with its own state and data; the request and what it points to live in
+        // `frame` and `source`, the lent buffer in `lease`, all beyond the call.
+        let result = unsafe { call(self.plugin.state.0, handler.data.0, &request, &mut raw) };
+        self.conclude(result, lease, raw).unwrap_or_else(|fault| self.report(&fault, source))
+    }
+
+    /// The response, if the handler wrote a valid one.
+    fn conclude(&self, result: u32, lease: Lease, raw: bimetal_abi::BmResponse) -> Result<Response, Fault> {
+        match result {
+            RESULT_OK => response::finish(lease, raw).map_err(Fault::BadResponse),
+            RESULT_PANIC => Err(Fault::Panicked),
+            other => Err(Fault::BadResponse(format!("it returned {other}, which means nothing"))),
+        }
+    }
+
+    /// Counts and logs a fault, and gives the answer for the client, which does not learn what went wrong.
+    fn report(&self, fault: &Fault, source: Source<'_>) -> Response {
+        let handler = &self.handler().info;
+        let (method, path) = (source.method(), source.path());
+        let route = self.route.as_deref().unwrap_or(path);
+        match fault {
+            Fault::Panicked => {
+                self.counters.panics.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(
+                    handler = handler.name,
+                    plugin = handler.plugin,
+                    route,
+                    "native handler `{}` panicked on {method} {path}: answered 500",
+                    handler.name,
+                );
+            }
+            Fault::BadResponse(reason) => {
+                self.counters.bad_responses.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(
+                    handler = handler.name,
+                    plugin = handler.plugin,
+                    route,
+                    "native handler `{}` gave an invalid response to {method} {path}: {reason}; answered 500",
+                    handler.name,
+                );
+            }
+        }
+        failed()
+    }
+}
+
+fn failed() -> Response {
+    Response::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+}
+
+fn overloaded() -> Response {
+    Response::detail(StatusCode::SERVICE_UNAVAILABLE, "The pool of blocking handlers is full")
+        .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+}

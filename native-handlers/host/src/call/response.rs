@@ -1,0 +1,145 @@
+//! From what a handler wrote to a response, everything checked.
+
+use std::ffi::c_void;
+use std::slice;
+
+use bimetal_abi::{BmHeader, BmResponse, BmSlice, RESPONSE_LEASED, RESPONSE_OWNED, RESPONSE_STATIC};
+use bimetal_runtime::http::{header, HeaderName, HeaderValue, StatusCode};
+use bimetal_runtime::{Body, Response};
+use bytes::Bytes;
+
+use super::lease::Lease;
+
+/// More header fields than any response has: a larger number is garbage.
+const MAX_HEADERS: u32 = 1024;
+
+/// Header fields that say how the message is framed: the server writes them.
+const FRAMING: [HeaderName; 3] = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION];
+
+static JSON: HeaderValue = HeaderValue::from_static("application/json");
+static TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+static BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// Gives back what a plugin lent, once.
+struct Release {
+    owner: *mut c_void,
+    release: Option<unsafe extern "C" fn(*mut c_void)>,
+}
+
+// SAFETY: the ABI lets `release` be called from any thread.
+unsafe impl Send for Release {}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        if let Some(release) = self.release.take() {
+            // SAFETY: the plugin's function with its own pointer, called once; nothing it frees is used any more.
+            unsafe { release(self.owner) };
+        }
+    }
+}
+
+/// A body in a plugin's memory.
+struct OwnedBody {
+    bytes: BmSlice,
+    _release: Release,
+}
+
+impl AsRef<[u8]> for OwnedBody {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the plugin keeps the bytes unchanged until `release`, which is called when this is dropped.
+        unsafe { self.bytes.bytes() }.unwrap_or_default()
+    }
+}
+
+/// The response, or what is wrong with it. What the plugin lent is given back in both cases.
+pub(super) fn finish(mut lease: Lease, raw: BmResponse) -> Result<Response, String> {
+    let release = Release { owner: raw.owner, release: raw.release };
+    let status = u16::try_from(raw.status)
+        .ok()
+        .filter(|status| (200..=599).contains(status))
+        .and_then(|status| StatusCode::from_u16(status).ok())
+        .ok_or_else(|| format!("its status {} is not within 200 to 599", raw.status))?;
+    let mut headers =
+        Vec::with_capacity(usize::from(raw.content_type.len > 0) + raw.n_headers.min(MAX_HEADERS) as usize);
+    if let Some(value) = content_type(raw.content_type)? {
+        headers.push((header::CONTENT_TYPE, value));
+    }
+    copy_headers(&raw, &mut headers)?;
+    Ok(Response { status, headers, body: body(&mut lease, &raw, release)? })
+}
+
+fn body(lease: &mut Lease, raw: &BmResponse, release: Release) -> Result<Body, String> {
+    let missing = || format!("its body is a null pointer with a length of {}", raw.len);
+    match raw.kind {
+        RESPONSE_LEASED | RESPONSE_OWNED | RESPONSE_STATIC if raw.len == 0 => Ok(Body::Empty),
+        RESPONSE_LEASED if raw.buf.is_null() => Err(missing()),
+        RESPONSE_LEASED if raw.len > raw.cap => {
+            Err(format!("its body has {} bytes, the buffer it was lent {}", raw.len, raw.cap))
+        }
+        RESPONSE_LEASED if !lease.lent(raw.buf, raw.cap) => {
+            Err("it replaced the buffer it was lent without saying so in the response's kind".to_owned())
+        }
+        // SAFETY: the handler says that it has written so many bytes of the lent buffer.
+        RESPONSE_LEASED => match unsafe { lease.split(raw.len) } {
+            Some(bytes) => Ok(Body::Full(bytes)),
+            None => Err(format!("its body has {} bytes, more than it was lent", raw.len)),
+        },
+        RESPONSE_OWNED | RESPONSE_STATIC => {
+            let bytes = BmSlice { ptr: raw.buf, len: raw.len };
+            // SAFETY: the plugin says that so many bytes are there, until `release` or for good.
+            let body: &'static [u8] = unsafe { bytes.bytes() }.ok_or_else(missing)?;
+            if raw.kind == RESPONSE_STATIC {
+                Ok(Body::Full(Bytes::from_static(body)))
+            } else {
+                Ok(Body::Full(Bytes::from_owner(OwnedBody { bytes, _release: release })))
+            }
+        }
+        other => Err(format!("its kind {other} is unknown")),
+    }
+}
+
+fn content_type(raw: BmSlice) -> Result<Option<HeaderValue>, String> {
+    // SAFETY: valid until `release`, which is not called before this returns.
+    match unsafe { raw.bytes() } {
+        None => Err("its content type is a null pointer with a length".to_owned()),
+        Some([]) => Ok(None),
+        Some(known) if known == JSON.as_bytes() => Ok(Some(JSON.clone())),
+        Some(known) if known == TEXT.as_bytes() => Ok(Some(TEXT.clone())),
+        Some(known) if known == BYTES.as_bytes() => Ok(Some(BYTES.clone())),
+        Some(other) => header_value(b"content-type", other).map(Some),
+    }
+}
+
+fn copy_headers(raw: &BmResponse, into: &mut Vec<(HeaderName, HeaderValue)>) -> Result<(), String> {
+    if raw.n_headers == 0 {
+        return Ok(());
+    }
+    if raw.n_headers > MAX_HEADERS || raw.headers.is_null() || !raw.headers.is_aligned() {
+        return Err(format!("its list of {} header fields cannot be read", raw.n_headers));
+    }
+    // SAFETY: not null, aligned, and the plugin says that so many are there until `release`.
+    let fields: &[BmHeader] = unsafe { slice::from_raw_parts(raw.headers, raw.n_headers as usize) };
+    for field in fields {
+        // SAFETY: valid until `release`, which is not called before this returns.
+        let (name, value) = unsafe { (field.name.bytes(), field.value.bytes()) };
+        let (Some(name), Some(value)) = (name, value) else {
+            return Err("a header field is a null pointer with a length".to_owned());
+        };
+        let parsed = HeaderName::from_bytes(name)
+            .map_err(|_| format!("`{}` is not the name of a header field", name.escape_ascii()))?;
+        if FRAMING.contains(&parsed) {
+            return Err(format!("it sets the header field `{parsed}`, which the server writes"));
+        }
+        into.push((parsed, header_value(name, value)?));
+    }
+    Ok(())
+}
+
+fn header_value(name: &[u8], value: &[u8]) -> Result<HeaderValue, String> {
+    HeaderValue::from_bytes(value).map_err(|_| {
+        format!(
+            "its header field `{}` has a value with a forbidden byte (like CR or LF)",
+            name.escape_ascii()
+        )
+    })
+}

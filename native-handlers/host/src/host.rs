@@ -1,0 +1,269 @@
+//! Which handlers there are, and binding them to routes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+
+use bimetal_abi::BmPlugin;
+use parking_lot::RwLock;
+
+use crate::call::{Bound, NativeHandler, Pool, PoolConfig};
+use crate::plugin::{HandlerInfo, Plugin};
+use crate::{process, Error, ErrorKind, Readiness};
+
+/// The native handlers routes can be bound to. Clones share; servers may share one or have one each.
+///
+/// Handlers that are bound already keep working when the host is dropped; `blocking` ones then answer 503.
+#[derive(Clone)]
+pub struct Host {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    handlers: RwLock<BTreeMap<String, Entry>>,
+    counters: Arc<Counters>,
+    pool: Arc<Pool>,
+}
+
+struct Entry {
+    plugin: Arc<Plugin>,
+    index: usize,
+}
+
+/// What went wrong in handlers since the host was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostStats {
+    /// Handlers that panicked.
+    pub panics: u64,
+    /// Responses that broke the rules of the ABI.
+    pub bad_responses: u64,
+    /// Requests to `blocking` handlers that found the pool and its queue full.
+    pub rejected: u64,
+}
+
+/// The counters behind [`HostStats`].
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) panics: AtomicU64,
+    pub(crate) bad_responses: AtomicU64,
+    pub(crate) rejected: AtomicU64,
+}
+
+impl Host {
+    /// A host without handlers and with a blocking pool of the default size. No thread is started before one is needed.
+    pub fn new() -> Host {
+        Host::with_pool(PoolConfig::default())
+    }
+
+    /// A host whose `blocking` handlers run on a pool of the given size.
+    pub fn with_pool(config: PoolConfig) -> Host {
+        let shared = Shared {
+            handlers: RwLock::default(),
+            counters: Arc::default(),
+            pool: Arc::new(Pool::new(config)),
+        };
+        Host { shared: Arc::new(shared) }
+    }
+
+    /// Adds the handlers of a plugin that is linked into this program (`bimetal::registry::plugins` collects them).
+    ///
+    /// Its `init` runs once a process, without a configuration. Gives the plugin's handlers.
+    pub fn register_static(&self, plugin: &'static BmPlugin) -> Result<Vec<HandlerInfo>, Error> {
+        self.add(process::link(plugin)?)
+    }
+
+    /// Loads the plugin library at `path` and adds its handlers; `config_json` goes to its `init`.
+    ///
+    /// A library is loaded once a process: loading the same bytes again, for another server or under another path, gives
+    /// the handlers of the first, provided the configuration is the same. Nothing is ever unloaded.
+    pub fn load(&self, path: &Path, config_json: Option<&str>) -> Result<Vec<HandlerInfo>, Error> {
+        self.add(process::load(path, config_json)?)
+    }
+
+    /// Every handler, sorted by name.
+    pub fn handlers(&self) -> Vec<HandlerInfo> {
+        self.shared
+            .handlers
+            .read()
+            .values()
+            .map(|entry| entry.plugin.handlers[entry.index].info.clone())
+            .collect()
+    }
+
+    /// What went wrong in handlers so far.
+    pub fn stats(&self) -> HostStats {
+        let counters = &self.shared.counters;
+        HostStats {
+            panics: counters.panics.load(Ordering::Relaxed),
+            bad_responses: counters.bad_responses.load(Ordering::Relaxed),
+            rejected: counters.rejected.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Ties the handler `name` to a route whose path names `path_params`, in that order, served by the server whose state
+    /// `readiness` tells.
+    ///
+    /// An unknown name is an error of kind [`ErrorKind::UnknownHandler`] that lists the nearest names; a parameter the
+    /// handler wants and the path lacks is one of kind [`ErrorKind::Parameters`] that lists both.
+    pub fn bind(
+        &self,
+        name: &str,
+        path_params: &[String],
+        readiness: &Readiness,
+    ) -> Result<NativeHandler, Error> {
+        let handlers = self.shared.handlers.read();
+        let Some(entry) = handlers.get(name) else {
+            return Err(unknown(name, handlers.keys().map(String::as_str)));
+        };
+        let handler = &entry.plugin.handlers[entry.index];
+        let mut order = Vec::with_capacity(handler.params.len());
+        for wanted in &handler.params {
+            match path_params.iter().position(|given| given == wanted) {
+                Some(index) => order.push(index),
+                None => return Err(lacking(name, &handler.params, path_params)),
+            }
+        }
+        Ok(NativeHandler::new(Bound {
+            plugin: Arc::clone(&entry.plugin),
+            index: entry.index,
+            order: order.into(),
+            readiness: readiness.clone(),
+            route: None,
+            counters: Arc::clone(&self.shared.counters),
+            pool: Arc::clone(&self.shared.pool),
+        }))
+    }
+
+    fn add(&self, plugin: Arc<Plugin>) -> Result<Vec<HandlerInfo>, Error> {
+        let mut handlers = self.shared.handlers.write();
+        for handler in &plugin.handlers {
+            if let Some(taken) = handlers.get(&handler.info.name) {
+                if !Arc::ptr_eq(&taken.plugin, &plugin) {
+                    return Err(Error::new(
+                        ErrorKind::Duplicate,
+                        format!(
+                            "plugin `{}` ({}): handler `{}` exists already, in plugin `{}` ({}); rename one of them",
+                            plugin.info.name,
+                            plugin.info.source,
+                            handler.info.name,
+                            taken.plugin.info.name,
+                            taken.plugin.info.source,
+                        ),
+                    ));
+                }
+            }
+        }
+        for (index, handler) in plugin.handlers.iter().enumerate() {
+            handlers.insert(handler.info.name.clone(), Entry { plugin: Arc::clone(&plugin), index });
+        }
+        Ok(plugin.info.handlers.clone())
+    }
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Host::new()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.pool.close();
+    }
+}
+
+fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Error {
+    let known: Vec<&str> = known.collect();
+    let nearest = nearest(name, &known);
+    let hint = if !nearest.is_empty() {
+        format!("did you mean {}?", quoted(&nearest))
+    } else if known.is_empty() {
+        "no plugin is loaded".to_owned()
+    } else {
+        format!("there are {}", quoted(&known))
+    };
+    Error::new(ErrorKind::UnknownHandler, format!("native handler `{name}` is unknown: {hint}"))
+}
+
+fn lacking(name: &str, wanted: &[String], given: &[String]) -> Error {
+    let given = if given.is_empty() { "names none".to_owned() } else { format!("names {}", quoted(given)) };
+    Error::new(
+        ErrorKind::Parameters,
+        format!(
+            "native handler `{name}` wants path parameters {}, the route's path {given}: give them the same names",
+            quoted(wanted)
+        ),
+    )
+}
+
+/// The known names that are likely to be meant, best first, at most three.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
+    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let mut ranked: Vec<(usize, &str)> = known
+        .iter()
+        .filter_map(|candidate| {
+            let distance = if last(candidate) == last(name) { 0 } else { edit_distance(name, candidate) };
+            (distance <= name.len().max(3) / 3).then_some((distance, *candidate))
+        })
+        .collect();
+    ranked.sort();
+    ranked.into_iter().take(3).map(|(_, candidate)| candidate).collect()
+}
+
+/// Levenshtein's distance in bytes.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+fn quoted<S: AsRef<str>>(names: &[S]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{edit_distance, lacking, unknown};
+
+    #[test]
+    fn edit_distance_counts_single_changes() {
+        for (a, b, distance) in
+            [("", "", 0), ("abc", "", 3), ("kitten", "sitting", 3), ("ab", "ba", 2), ("x", "x", 0)]
+        {
+            assert_eq!(edit_distance(a, b), distance, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_nearest_ones() {
+        let known = ["health", "hot.get_user", "hot.ping", "readyz"];
+        let text = |name: &str| unknown(name, known.into_iter()).to_string();
+        assert_eq!(text("helth"), "native handler `helth` is unknown: did you mean `health`?");
+        assert_eq!(text("cold.ping"), "native handler `cold.ping` is unknown: did you mean `hot.ping`?");
+        assert_eq!(
+            text("zzzzzz"),
+            "native handler `zzzzzz` is unknown: there are `health`, `hot.get_user`, `hot.ping`, `readyz`"
+        );
+    }
+
+    #[test]
+    fn a_lacking_parameter_names_both_sides() {
+        let error = lacking("hot.get_user", &["user_id".into()], &["id".into()]);
+        assert_eq!(
+            error.to_string(),
+            "native handler `hot.get_user` wants path parameters `user_id`, the route's path names `id`: give them the \
+             same names"
+        );
+    }
+}
