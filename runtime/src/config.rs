@@ -26,8 +26,11 @@ pub struct Config {
     pub max_body_size: usize,
     /// How long an idle keep-alive connection stays open.
     pub keep_alive: Duration,
-    /// How long a client may take to send the first request head; beyond it the answer is 408.
+    /// How long a client may take to send a request head. Beyond it the answer to the first one of a connection
+    /// is 408; on later ones the connection is closed.
     pub head_timeout: Duration,
+    /// How long a client may pause within a request body that is being read; beyond it the connection is closed.
+    pub body_timeout: Duration,
     /// How long [`Running::stop`](crate::Running::stop) waits for requests in flight.
     pub drain_timeout: Duration,
     /// Whether each request is logged when it has been answered.
@@ -45,6 +48,7 @@ impl Default for Config {
             max_body_size: 16 * 1024 * 1024,
             keep_alive: Duration::from_secs(75),
             head_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
             access_log: false,
         }

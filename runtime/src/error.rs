@@ -1,5 +1,6 @@
 //! The one error type of the crate, and the one place that maps an error's kind to a status.
 
+use std::any::Any;
 use std::fmt;
 
 use crate::http::StatusCode;
@@ -34,9 +35,11 @@ impl ErrorKind {
             ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::BadBody | ErrorKind::Disconnected => StatusCode::BAD_REQUEST,
             ErrorKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::Bind | ErrorKind::Route | ErrorKind::Config | ErrorKind::Server | ErrorKind::Handler => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            ErrorKind::Bind
+            | ErrorKind::Route
+            | ErrorKind::Config
+            | ErrorKind::Server
+            | ErrorKind::Handler => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -77,4 +80,13 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.cause.as_ref().map(|cause| &**cause as &(dyn std::error::Error + 'static))
     }
+}
+
+/// What a caught panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)")
 }

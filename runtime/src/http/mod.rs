@@ -1,9 +1,13 @@
 //! Requests, responses, bodies and WebSockets. With [`server`](crate::server) the only user of actix types.
 
 mod body;
+mod connection;
 mod head;
+mod incoming;
+mod outgoing;
 mod request;
 mod response;
+mod task;
 pub mod websocket;
 
 pub use actix_http::header::{self, HeaderName, HeaderValue};
@@ -13,3 +17,8 @@ pub use body::{Body, BodyReader, ByteStream};
 pub use head::Head;
 pub use request::Request;
 pub use response::Response;
+pub use task::spawn_local;
+
+pub(crate) use connection::{Connection, Phase, Pulse, Socket};
+pub(crate) use incoming::Incoming;
+pub(crate) use outgoing::{Framing, Outgoing};

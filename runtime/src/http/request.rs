@@ -1,73 +1,248 @@
 //! A request on its I/O worker.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use actix_http::{ConnectionType, Payload, Uri};
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use percent_encoding::percent_decode_str;
 
-use super::{BodyReader, Head, HeaderValue, Method};
+use super::header::{self, HeaderMap};
+use super::incoming::Incoming;
+use super::{BodyReader, Connection, Head, HeaderName, HeaderValue, Method, Version};
+use crate::routing::Params;
+use crate::Error;
 
 /// A request as a [`Handler`](crate::Handler) gets it: routed, its body buffered where the route asked for that.
 ///
-/// It belongs to its I/O worker (it is not `Send`): a lane on another thread takes a [`Head`] with it.
+/// It belongs to its I/O worker (it is not `Send`): a lane on another thread takes a [`Head`] with it. Nothing of
+/// the head is copied until somebody asks for a copy.
 pub struct Request {
-    _todo: (),
+    inner: actix_http::Request,
+    /// The decoded path where it differs from the path as sent.
+    decoded: Option<Box<str>>,
+    params: Params,
+    body: Bytes,
+    body_limit: usize,
+    connection: Option<Rc<Connection>>,
 }
 
 impl Request {
-    /// A request made by hand, for tests of handlers: `target` is path and query as sent.
-    pub fn synthetic(method: Method, target: &str, headers: &[(&str, &str)], body: Bytes) -> Request {
-        let _ = (method, target, headers, body);
-        unreachable!()
+    pub(crate) fn new(
+        inner: actix_http::Request,
+        connection: Option<Rc<Connection>>,
+        body_limit: usize,
+    ) -> Request {
+        let raw = inner.path();
+        // Bytes that are not UTF-8 become U+FFFD, as they do in an ASGI scope.
+        let decoded = memchr::memchr(b'%', raw.as_bytes())
+            .map(|_| percent_decode_str(raw).decode_utf8_lossy().into_owned().into_boxed_str());
+        Request { inner, decoded, params: Params::default(), body: Bytes::new(), body_limit, connection }
     }
+
+    /// A request made by hand, for tests of handlers: `target` is path and query as sent.
+    ///
+    /// # Panics
+    ///
+    /// If `target`, a header name or a header value is not valid in HTTP.
+    pub fn synthetic(method: Method, target: &str, headers: &[(&str, &str)], body: Bytes) -> Request {
+        let mut inner = actix_http::Request::new();
+        let head = inner.head_mut();
+        head.method = method;
+        head.uri = target.parse::<Uri>().expect("the target of a synthetic request is a valid URI");
+        // One buffer for all values, as if parsed from the wire: their order is told by their addresses.
+        let mut wire = BytesMut::new();
+        headers.iter().for_each(|(_, value)| wire.extend_from_slice(value.as_bytes()));
+        let mut wire = wire.freeze();
+        for (name, value) in headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("a valid header name");
+            let value =
+                HeaderValue::from_maybe_shared(wire.split_to(value.len())).expect("a valid header value");
+            if name == header::CONNECTION && value.as_bytes().eq_ignore_ascii_case(b"upgrade") {
+                head.set_connection_type(ConnectionType::Upgrade);
+            }
+            head.headers.append(name, value);
+        }
+        let mut request = Request::new(inner, None, usize::MAX);
+        request.body = body;
+        request
+    }
+
     /// The method.
     pub fn method(&self) -> &Method {
-        unreachable!()
+        self.inner.method()
     }
+
+    /// HTTP/1.0 or HTTP/1.1.
+    pub fn version(&self) -> Version {
+        self.inner.version()
+    }
+
     /// The decoded path (see [`Head::path`]).
     pub fn path(&self) -> &str {
-        unreachable!()
+        self.decoded.as_deref().unwrap_or_else(|| self.inner.path())
     }
+
+    /// The path as sent, percent-encoded.
+    pub fn raw_path(&self) -> &str {
+        self.inner.path()
+    }
+
     /// The query string as sent, without the question mark.
     pub fn query(&self) -> &str {
-        unreachable!()
+        self.inner.uri().query().unwrap_or("")
     }
+
     /// The first value of a header; `name` in lower case.
     pub fn header(&self, name: &str) -> Option<&HeaderValue> {
-        let _ = name;
-        unreachable!()
+        self.headers().get(name)
     }
-    /// Calls `each` with every header field.
-    pub fn for_each_header(&self, each: impl FnMut(&str, &[u8])) {
-        let _ = each;
-        unreachable!()
+
+    /// Calls `each` with every header field: names in lower case, in no certain order, but those of one name in theirs.
+    pub fn for_each_header(&self, mut each: impl FnMut(&str, &[u8])) {
+        for (name, value) in self.headers() {
+            each(name.as_str(), value.as_bytes());
+        }
     }
+
     /// How many path parameters the route has.
     pub fn param_count(&self) -> usize {
-        unreachable!()
+        self.params.len()
     }
+
     /// The value of path parameter `index`, in the order in which the pattern names them.
     pub fn param(&self, index: usize) -> Option<&str> {
-        let _ = index;
-        unreachable!()
+        self.params.get(index).map(|range| &self.path()[range])
     }
+
     /// The buffered body: empty unless the route's [`BodyMode`](crate::BodyMode) is `Buffered`.
     pub fn body(&self) -> &Bytes {
-        unreachable!()
+        &self.body
     }
+
     /// Takes the unread body (or the buffered one as a single chunk).
     pub fn take_body(&mut self) -> BodyReader {
-        unreachable!()
+        if !self.body.is_empty() {
+            return BodyReader { inner: Box::pin(Once(Some(std::mem::take(&mut self.body)))) };
+        }
+        BodyReader { inner: Box::pin(self.take_incoming()) }
     }
+
     /// The client's address.
     pub fn peer(&self) -> Option<SocketAddr> {
-        unreachable!()
+        self.inner.peer_addr()
     }
+
+    /// The address the client connected to.
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.connection.as_ref().and_then(|connection| connection.local_addr())
+    }
+
     /// Whether this request asks to become a WebSocket.
     pub fn is_websocket(&self) -> bool {
-        unreachable!()
+        self.wants_upgrade()
+            && *self.method() == Method::GET
+            && self.headers().get(header::UPGRADE).is_some_and(|value| {
+                value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains("websocket"))
+            })
     }
+
     /// An owned copy of the head, headers in the order in which they were sent.
+    ///
+    /// actix keeps headers in a hash map, but their values are slices of the one buffer they were read into, so
+    /// their addresses tell the order. Fields with an empty value have no address there: they come last.
     pub fn to_head(&self) -> Head {
-        unreachable!()
+        let mut headers: Vec<(HeaderName, HeaderValue)> =
+            self.headers().iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        headers.sort_by_key(|(_, value)| match value.as_bytes() {
+            [] => usize::MAX,
+            bytes => bytes.as_ptr() as usize,
+        });
+        Head {
+            method: self.method().clone(),
+            version: self.version(),
+            raw_path: self.raw_path().to_owned(),
+            path: self.path().to_owned(),
+            query: self.query().to_owned(),
+            headers,
+            peer: self.peer(),
+            local: self.local(),
+            secure: false,
+        }
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.inner.head().headers
+    }
+
+    pub(crate) fn inner(&self) -> &actix_http::Request {
+        &self.inner
+    }
+
+    pub(crate) fn into_inner(self) -> actix_http::Request {
+        self.inner
+    }
+
+    pub(crate) fn connection(&self) -> Option<&Rc<Connection>> {
+        self.connection.as_ref()
+    }
+
+    /// Whether `Connection: upgrade` was sent.
+    pub(crate) fn wants_upgrade(&self) -> bool {
+        self.inner.head().connection_type() == ConnectionType::Upgrade
+    }
+
+    pub(crate) fn set_params(&mut self, params: Params) {
+        self.params = params;
+    }
+
+    pub(crate) fn set_body(&mut self, body: Bytes) {
+        self.body = body;
+    }
+
+    pub(crate) fn has_payload(&mut self) -> bool {
+        !matches!(self.inner.payload(), Payload::None)
+    }
+
+    pub(crate) fn take_payload(&mut self) -> Payload {
+        self.inner.take_payload()
+    }
+
+    /// The body size the client declared.
+    pub(crate) fn content_length(&self) -> Option<u64> {
+        self.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+    }
+
+    /// Whether actix reads the body as a stream without an end, though no protocol switch may follow.
+    pub(crate) fn is_unframed(&self) -> bool {
+        *self.method() == Method::CONNECT
+            || (self.headers().contains_key(header::UPGRADE)
+                && !self.headers().contains_key(header::TRANSFER_ENCODING)
+                && self.headers().get_all(header::UPGRADE).any(|value| {
+                    value.to_str().is_ok_and(|value| value.trim().eq_ignore_ascii_case("websocket"))
+                }))
+    }
+
+    pub(crate) fn take_incoming(&mut self) -> Incoming {
+        let unframed = self.is_unframed().then(|| self.content_length().unwrap_or(0));
+        Incoming::new(self.take_payload(), self.connection.clone(), self.body_limit, unframed)
     }
 }
+
+/// A body that is there already.
+struct Once(Option<Bytes>);
+
+impl Stream for Once {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(Ok))
+    }
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

@@ -1,10 +1,19 @@
 //! Which handler answers a path and method.
+//!
+//! [`RouteTable`] gives Starlette's answer: the first route, in order of registration, that matches the decoded path and
+//! the method. It finds it without trying the routes one by one.
+
+mod params;
+mod pattern;
+mod table;
 
 use std::sync::Arc;
 
 use crate::http::Method;
 use crate::lane::{BodyMode, Handler, LaneKind};
 use crate::Error;
+
+pub use params::Params;
 
 /// One entry of a [`RouteTable`].
 pub struct Route {
@@ -20,16 +29,74 @@ pub struct Route {
     pub handler: Arc<dyn Handler>,
 }
 
+impl Route {
+    fn answers(&self, method: &Method) -> bool {
+        self.methods.is_empty() || self.methods.contains(method)
+    }
+}
+
 /// All routes of a server, in order of registration: the first that matches path and method answers, as in Starlette.
 pub struct RouteTable {
-    _todo: (),
+    routes: Vec<Arc<Route>>,
+    fallback: Option<Arc<Route>>,
+    index: table::Index,
+}
+
+/// What a [`RouteTable`] says about a path and method.
+pub enum Lookup<'a> {
+    /// This route answers.
+    Route(&'a Arc<Route>, Params),
+    /// The fallback answers.
+    Fallback(&'a Arc<Route>),
+    /// Routes match the path but not the method; these methods would do.
+    MethodNotAllowed(Vec<&'a Method>),
+    /// No route matches the path.
+    NotFound,
 }
 
 impl RouteTable {
     /// A table of `routes`. What no route answers goes to `fallback`; without one the answer is 404, or 405 with `Allow`
-    /// where the path matches but not the method. WebSocket handshakes go to `fallback` always.
+    /// where the path matches but not the method. WebSocket handshakes go to `fallback` always; without one they
+    /// are routed like any other request.
+    ///
+    /// An error of kind `Route` names the pattern that cannot be read and says what is wrong with it.
     pub fn new(routes: Vec<Route>, fallback: Option<Route>) -> Result<RouteTable, Error> {
-        let _ = (routes, fallback);
-        unreachable!()
+        let index = table::Index::new(routes.iter().map(|route| route.pattern.as_str()))?;
+        let routes = routes.into_iter().map(Arc::new).collect();
+        Ok(RouteTable { routes, fallback: fallback.map(Arc::new), index })
+    }
+
+    /// The routes in order of registration, without the fallback.
+    pub fn routes(&self) -> &[Arc<Route>] {
+        &self.routes
+    }
+
+    /// What answers what no route does.
+    pub fn fallback(&self) -> Option<&Arc<Route>> {
+        self.fallback.as_ref()
+    }
+
+    /// Which route answers `method` on the decoded `path`.
+    pub fn lookup(&self, method: &Method, path: &str) -> Lookup<'_> {
+        if let Some((index, params)) = self.index.first(path, |index| self.routes[index].answers(method)) {
+            return Lookup::Route(&self.routes[index], params);
+        }
+        if let Some(fallback) = &self.fallback {
+            return Lookup::Fallback(fallback);
+        }
+        let mut allowed: Vec<&Method> = Vec::new();
+        let _ = self.index.first(path, |index| {
+            for method in &self.routes[index].methods {
+                if !allowed.contains(&method) {
+                    allowed.push(method);
+                }
+            }
+            false
+        });
+        if allowed.is_empty() {
+            Lookup::NotFound
+        } else {
+            Lookup::MethodNotAllowed(allowed)
+        }
     }
 }

@@ -1,56 +1,146 @@
 //! Bind, accept, workers, drain.
+//!
+//! Each I/O worker is a thread with a runtime of its own that accepts from the shared listening socket and serves what it accepted
+//! until the connection ends. actix-http does the protocol; accepting is done here, since a server must start
+//! and stop within milliseconds and leave no thread behind.
 
-use std::net::SocketAddr;
+mod bind;
+mod exchange;
+mod respond;
+mod service;
+mod worker;
+
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use socket2::Socket;
+use tokio::sync::watch;
 
 use crate::metrics::Stats;
-use crate::{Config, Error, RouteTable};
+use crate::{Config, Error, ErrorKind, RouteTable};
+use worker::{Order, WorkerThread};
+
+/// What is allowed to a worker beyond its deadline before it is given up: it sits in a handler that does not return.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A bound server that does not listen yet.
 pub struct Server {
-    _todo: (),
+    config: Config,
+    socket: Socket,
+    address: SocketAddr,
 }
 
 impl Server {
-    /// Binds the address; connections are refused until [`Server::serve`]. An error of kind `Bind` names the address.
+    /// Binds the address; connections are refused until [`Server::serve`]. An error of kind `Bind` names the address, one of
+    /// kind `Config` the setting that is impossible.
     pub fn bind(config: Config) -> Result<Server, Error> {
-        let _ = config;
-        unreachable!()
+        let impossible =
+            |setting| Err(Error::new(ErrorKind::Config, format!("the setting {setting} must be at least 1")));
+        if config.io_threads == 0 {
+            return impossible("io_threads");
+        }
+        if config.max_connections == 0 {
+            return impossible("max_connections");
+        }
+        let (socket, address) = bind::bind(&config)?;
+        Ok(Server { config, socket, address })
     }
+
     /// The bound address.
     pub fn local_addr(&self) -> SocketAddr {
-        unreachable!()
+        self.address
     }
+
     /// Listens and serves `table` on threads of its own, until [`Running::stop`].
+    ///
+    /// An error of kind `Bind` when another process listens on the port by now, of kind `Server` when the threads
+    /// cannot be started.
     pub fn serve(self, table: Arc<RouteTable>) -> Result<Running, Error> {
-        let _ = table;
-        unreachable!()
+        let Server { config, socket, address } = self;
+        let backlog = i32::try_from(config.backlog).unwrap_or(i32::MAX);
+        socket.listen(backlog).map_err(|error| bind::bind_error(&config.host, address.port(), error))?;
+        let listener = TcpListener::from(socket);
+        let (orders, order) = watch::channel(Order::Serve);
+        let config = Arc::new(config);
+        let routes = Arc::new(ArcSwap::new(table));
+        let mut running =
+            Running { address, routes, orders, workers: Vec::new(), drain_timeout: config.drain_timeout };
+        for index in 0..config.io_threads {
+            let worker = listener
+                .try_clone()
+                .and_then(|listener| {
+                    WorkerThread::start(
+                        index,
+                        config.clone(),
+                        running.routes.clone(),
+                        listener,
+                        order.clone(),
+                    )
+                })
+                .map_err(|error| {
+                    Error::new(ErrorKind::Server, format!("I/O worker {index} cannot be started: {error}"))
+                        .with_cause(error)
+                })?;
+            running.workers.push(worker);
+        }
+        Ok(running)
     }
 }
 
 /// A server that accepts connections. Dropping it stops it at once.
 pub struct Running {
-    _todo: (),
+    address: SocketAddr,
+    routes: Arc<ArcSwap<RouteTable>>,
+    orders: watch::Sender<Order>,
+    workers: Vec<WorkerThread>,
+    drain_timeout: Duration,
 }
 
 impl Running {
     /// The address it listens on.
     pub fn local_addr(&self) -> SocketAddr {
-        unreachable!()
+        self.address
     }
+
     /// Replaces the routes for every request from now on; requests in flight finish on the old ones.
     pub fn swap(&self, table: Arc<RouteTable>) {
-        let _ = table;
-        unreachable!()
+        self.routes.store(table);
     }
+
     /// Counters so far.
     pub fn stats(&self) -> Stats {
-        unreachable!()
+        let mut stats = Stats::default();
+        for worker in &self.workers {
+            worker.counters().add_to(&mut stats);
+        }
+        stats
     }
+
     /// Stops accepting, closes idle connections at once, waits at most
     /// [`Config::drain_timeout`] for requests in flight, closes the rest, joins every thread.
     /// Blocks the calling thread. Returns whether everything in flight finished.
-    pub fn stop(self) -> bool {
-        unreachable!()
+    ///
+    /// A thread that sits in a handler that does not return cannot be joined: it is logged and left behind.
+    pub fn stop(mut self) -> bool {
+        let deadline = Instant::now() + self.drain_timeout;
+        self.orders.send_replace(Order::Drain(deadline));
+        self.join(deadline)
+    }
+
+    fn join(&mut self, deadline: Instant) -> bool {
+        // Every worker is waited for, also after one has failed to finish.
+        self.workers
+            .drain(..)
+            .map(|worker| worker.join(deadline + JOIN_TIMEOUT))
+            .fold(true, |all, one| all & one)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.orders.send_replace(Order::Abort);
+        self.join(Instant::now());
     }
 }

@@ -1,0 +1,51 @@
+//! One request and its response, counted and logged when it has ended.
+
+use std::rc::Rc;
+
+use super::worker::Worker;
+use crate::edge::AccessEntry;
+use crate::http::{Connection, Request, StatusCode};
+use crate::lane::LaneKind;
+
+/// Lives from the request's head to the end of its response, whatever that end is.
+pub(super) struct Exchange {
+    worker: Rc<Worker>,
+    connection: Option<Rc<Connection>>,
+    lane: Option<LaneKind>,
+    status: Option<StatusCode>,
+    log: Option<Box<AccessEntry>>,
+}
+
+impl Exchange {
+    pub(super) fn begin(worker: &Rc<Worker>, request: &Request) -> Exchange {
+        worker.counters().request_began();
+        let connection = request.connection().cloned();
+        if let Some(connection) = &connection {
+            connection.set_busy();
+        }
+        let log = worker.config().access_log.then(|| {
+            Box::new(AccessEntry::new(request.method().clone(), request.path().to_owned(), request.peer()))
+        });
+        Exchange { worker: worker.clone(), connection, lane: None, status: None, log }
+    }
+
+    pub(super) fn set_lane(&mut self, lane: LaneKind) {
+        self.lane = Some(lane);
+    }
+
+    pub(super) fn set_status(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.worker.counters().request_ended(self.lane);
+        if let Some(connection) = &self.connection {
+            connection.set_idle();
+        }
+        if let Some(log) = &self.log {
+            log.write(self.status, self.lane);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! From a routed request to a framed response, whenever the handler has it.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{ready, Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+
+use super::exchange::Exchange;
+use crate::error::panic_message;
+use crate::http::{Framing, Incoming, Outgoing, Request, Response, StatusCode};
+use crate::lane::Answer;
+use crate::routing::Route;
+use crate::Error;
+
+/// A response as the dispatcher takes it.
+pub(super) type Framed = actix_http::Response<Outgoing<Exchange>>;
+
+/// The response to one request.
+pub(super) enum Respond {
+    /// There already; `None` once taken.
+    Ready(Option<Framed>),
+    /// The handler is at work.
+    Later(Later),
+    /// The request body is being read.
+    Reading(Box<Reading>),
+}
+
+pub(super) struct Later {
+    future: Pin<Box<dyn Future<Output = Response>>>,
+    route: Arc<Route>,
+    framing: Framing,
+    exchange: Option<Exchange>,
+}
+
+pub(super) struct Reading {
+    incoming: Option<Incoming>,
+    body: Collected,
+    /// Present until the body is there.
+    next: Option<Next>,
+    framing: Framing,
+}
+
+/// What follows when the body has been read.
+pub(super) struct Next {
+    pub(super) request: Request,
+    pub(super) exchange: Exchange,
+    pub(super) then: Then,
+}
+
+pub(super) enum Then {
+    /// The handler, with the body.
+    Handle(Arc<Route>),
+    /// The handler, without the body.
+    HandleWithoutBody(Arc<Route>),
+    /// This answer.
+    Answer(Response),
+}
+
+/// A body so far. One chunk, the usual case, is not copied.
+enum Collected {
+    Nothing,
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Respond {
+    /// Answers with `response`.
+    pub(super) fn with(
+        response: Response,
+        framing: Framing,
+        mut exchange: Exchange,
+        unread: Option<Incoming>,
+    ) -> Respond {
+        exchange.set_status(response.status);
+        let pattern = || Arc::from("(none)");
+        Respond::Ready(Some(Outgoing::frame(response, framing, exchange, pattern, unread)))
+    }
+
+    /// Calls the handler of `route`.
+    pub(super) fn handle(
+        route: &Arc<Route>,
+        request: Request,
+        framing: Framing,
+        mut exchange: Exchange,
+    ) -> Respond {
+        exchange.set_lane(route.lane);
+        let response = match catch_unwind(AssertUnwindSafe(|| route.handler.call(request))) {
+            Ok(Answer::Now(response)) => response,
+            Ok(Answer::Later(future)) => {
+                return Respond::Later(Later {
+                    future,
+                    route: route.clone(),
+                    framing,
+                    exchange: Some(exchange),
+                });
+            }
+            Err(panic) => answer_to_panic(route, panic_message(&*panic)),
+        };
+        Respond::Ready(Some(frame(response, framing, exchange, route)))
+    }
+
+    /// Reads the body first.
+    pub(super) fn read(mut next: Next, framing: Framing) -> Respond {
+        let incoming = Some(next.request.take_incoming());
+        Respond::Reading(Box::new(Reading { incoming, body: Collected::Nothing, next: Some(next), framing }))
+    }
+}
+
+fn frame(response: Response, framing: Framing, mut exchange: Exchange, route: &Route) -> Framed {
+    exchange.set_status(response.status);
+    Outgoing::frame(response, framing, exchange, || route.pattern.as_str().into(), None)
+}
+
+fn answer_to_panic(route: &Route, panic: &str) -> Response {
+    tracing::error!(route = %route.pattern, lane = route.lane.as_str(), panic, "handler panicked");
+    Response::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+}
+
+impl Later {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Framed>> {
+        let response = match catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(cx))) {
+            Ok(poll) => ready!(poll),
+            Err(panic) => answer_to_panic(&self.route, panic_message(&*panic)),
+        };
+        Poll::Ready(self.exchange.take().map(|exchange| frame(response, self.framing, exchange, &self.route)))
+    }
+}
+
+impl Reading {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Respond> {
+        let discard = !matches!(self.next, Some(Next { then: Then::Handle(_), .. }));
+        let failure: Option<Error> = loop {
+            let Some(incoming) = &mut self.incoming else { break None };
+            match ready!(Pin::new(incoming).poll_next(cx)) {
+                Some(Ok(_)) if discard => {}
+                Some(Ok(chunk)) => self.body.push(chunk),
+                Some(Err(error)) => break Some(error),
+                None => break None,
+            }
+        };
+        let Some(Next { mut request, exchange, then }) = self.next.take() else {
+            return Poll::Ready(Respond::Ready(None));
+        };
+        let framing = self.framing;
+        Poll::Ready(match (failure, then) {
+            (Some(error), _) => {
+                Respond::with(Response::from(&error), framing, exchange, self.incoming.take())
+            }
+            (None, Then::Answer(response)) => Respond::with(response, framing, exchange, None),
+            (None, Then::HandleWithoutBody(route)) => Respond::handle(&route, request, framing, exchange),
+            (None, Then::Handle(route)) => {
+                request.set_body(std::mem::replace(&mut self.body, Collected::Nothing).finish());
+                Respond::handle(&route, request, framing, exchange)
+            }
+        })
+    }
+}
+
+impl Collected {
+    fn push(&mut self, chunk: Bytes) {
+        *self = match std::mem::replace(self, Collected::Nothing) {
+            Collected::Nothing => Collected::One(chunk),
+            Collected::One(first) => {
+                let mut all = BytesMut::with_capacity((first.len() + chunk.len()) * 2);
+                all.extend_from_slice(&first);
+                all.extend_from_slice(&chunk);
+                Collected::Many(all)
+            }
+            Collected::Many(mut all) => {
+                all.extend_from_slice(&chunk);
+                Collected::Many(all)
+            }
+        };
+    }
+
+    fn finish(self) -> Bytes {
+        match self {
+            Collected::Nothing => Bytes::new(),
+            Collected::One(bytes) => bytes,
+            Collected::Many(bytes) => bytes.freeze(),
+        }
+    }
+}
+
+impl Future for Respond {
+    type Output = Result<Framed, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            let framed = match this {
+                Respond::Ready(framed) => framed.take(),
+                Respond::Later(later) => ready!(later.poll(cx)),
+                Respond::Reading(reading) => {
+                    *this = ready!(reading.poll(cx));
+                    continue;
+                }
+            };
+            // Nobody polls a finished future again; if somebody did, waiting is all that is left.
+            return framed.map_or(Poll::Pending, |framed| Poll::Ready(Ok(framed)));
+        }
+    }
+}

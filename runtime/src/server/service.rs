@@ -1,0 +1,142 @@
+//! The one HTTP service: routes each request and has it answered.
+
+use std::future::{poll_fn, ready};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use actix_http::body::BoxBody;
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive};
+use actix_service::{fn_service, Service, ServiceFactory};
+use std::net::SocketAddr;
+
+use super::exchange::Exchange;
+use super::respond::{Next, Respond, Then};
+use super::worker::Worker;
+use crate::http::{
+    header, Body, Connection, Framing, HeaderValue, Incoming, Method, Request, Response, Socket, StatusCode,
+};
+use crate::lane::BodyMode;
+use crate::routing::Lookup;
+
+/// How long a client may go on sending what nobody reads after the response: closing at once could destroy the response
+/// on its way.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// The HTTP/1 protocol on the connections of `worker`.
+pub(super) async fn http(
+    worker: &Rc<Worker>,
+) -> impl Service<(Socket, Option<SocketAddr>), Response = (), Error = DispatchError> {
+    let config = worker.config();
+    let (serving, expecting, pulse) = (worker.clone(), worker.clone(), worker.pulse().clone());
+    let factory = HttpService::build()
+        .keep_alive(KeepAlive::from(config.keep_alive))
+        .client_request_timeout(config.head_timeout)
+        .client_disconnect_timeout(LINGER)
+        .h1_allow_half_closed(false)
+        .graceful_shutdown_signal(move || {
+            let pulse = pulse.clone();
+            // Whoever sets the flag wakes every connection.
+            poll_fn(move |_| if pulse.draining.get() { Poll::Ready(()) } else { Poll::Pending })
+        })
+        .on_connect_ext(|socket: &Socket, extensions| {
+            extensions.insert(socket.connection().clone());
+        })
+        .expect(fn_service(move |request| ready(expect(&expecting, request))))
+        .h1(fn_service(move |request| serve(&serving, request)));
+    match factory.new_service(()).await {
+        Ok(service) => service,
+        // The three parts above are ready made.
+        Err(()) => unreachable!("the HTTP service has nothing to initialise"),
+    }
+}
+
+fn serve(worker: &Rc<Worker>, inner: actix_http::Request) -> Respond {
+    let limit = worker.config().max_body_size;
+    let connection = inner.conn_data::<Rc<Connection>>().cloned();
+    let mut request = Request::new(inner, connection, limit);
+    let framing = Framing::of(&request);
+    let exchange = Exchange::begin(worker, &request);
+    let table = worker.routes().load();
+    let websocket = request.is_websocket();
+    let lookup = match table.fallback() {
+        Some(fallback) if websocket => Lookup::Fallback(fallback),
+        _ => table.lookup(request.method(), request.path()),
+    };
+    let has_body = !websocket && request.has_payload();
+    if has_body && request.content_length().is_some_and(|length| length > limit as u64) {
+        let refusal = Response::from(&Incoming::too_large(limit));
+        return Respond::with(refusal, framing, exchange, Some(request.take_incoming()));
+    }
+    let route = match lookup {
+        Lookup::Route(route, params) => {
+            request.set_params(params);
+            route
+        }
+        Lookup::Fallback(route) => route,
+        Lookup::MethodNotAllowed(_) | Lookup::NotFound => {
+            let response = refusal(&lookup);
+            return if has_body {
+                Respond::read(Next { request, exchange, then: Then::Answer(response) }, framing)
+            } else {
+                Respond::with(response, framing, exchange, None)
+            };
+        }
+    };
+    if !has_body || route.body == BodyMode::Stream {
+        return Respond::handle(route, request, framing, exchange);
+    }
+    let then = match route.body {
+        BodyMode::Buffered => Then::Handle(route.clone()),
+        BodyMode::Stream | BodyMode::Ignored => Then::HandleWithoutBody(route.clone()),
+    };
+    Respond::read(Next { request, exchange, then }, framing)
+}
+
+/// The answer where no route answers.
+fn refusal(lookup: &Lookup<'_>) -> Response {
+    let Lookup::MethodNotAllowed(allowed) = lookup else {
+        return Response::detail(StatusCode::NOT_FOUND, "Not Found");
+    };
+    let allow = allowed.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(", ");
+    let response = Response::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+    match HeaderValue::from_str(&allow) {
+        Ok(value) => response.with_header(header::ALLOW, value),
+        Err(_) => response,
+    }
+}
+
+/// Decides about `Expect: 100-continue`: whether the client may send the body, or gets its refusal before it does.
+fn expect(
+    worker: &Rc<Worker>,
+    inner: actix_http::Request,
+) -> Result<actix_http::Request, actix_http::Response<BoxBody>> {
+    let limit = worker.config().max_body_size;
+    let length =
+        inner.head().headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let too_large = length.is_some_and(|length: u64| length > limit as u64);
+    let table = worker.routes().load();
+    if !too_large && table.fallback().is_some() {
+        return Ok(inner);
+    }
+    let request = Request::new(inner, None, limit);
+    let response = if too_large {
+        Response::from(&Incoming::too_large(limit))
+    } else {
+        match table.lookup(request.method(), request.path()) {
+            lookup @ (Lookup::MethodNotAllowed(_) | Lookup::NotFound) => refusal(&lookup),
+            Lookup::Route(..) | Lookup::Fallback(_) => return Ok(request.into_inner()),
+        }
+    };
+    Exchange::begin(worker, &request).set_status(response.status);
+    let mut refused = actix_http::Response::new(response.status);
+    for (name, value) in response.headers {
+        refused.headers_mut().append(name, value);
+    }
+    let body = match response.body {
+        Body::Full(bytes) if *request.method() != Method::HEAD => bytes,
+        _ => Default::default(),
+    };
+    Err(refused.set_body(BoxBody::new(body)))
+}

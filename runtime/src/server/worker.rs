@@ -1,0 +1,320 @@
+//! An I/O worker: one thread that accepts connections, serves them, and drains them when told to.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::net::TcpListener as StdTcpListener;
+use std::rc::Rc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use actix_service::Service;
+use arc_swap::ArcSwap;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::watch;
+use tokio::task::{spawn_local, yield_now};
+use tokio::time::{sleep, sleep_until};
+
+use super::service;
+use crate::http::{Connection, Phase, Pulse, Socket};
+use crate::metrics::Counters;
+use crate::{Config, RouteTable};
+
+/// What a worker is to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Order {
+    Serve,
+    /// Finish what is in flight, until then.
+    Drain(Instant),
+    /// End now.
+    Abort,
+}
+
+/// How long accepting pauses when the process has no descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Turns of the event loop that freshly accepted connections get to hand over a request that is there already.
+const LAST_TURNS: usize = 4;
+
+/// A started worker, seen from outside.
+pub(super) struct WorkerThread {
+    index: usize,
+    thread: thread::JoinHandle<bool>,
+    ended: mpsc::Receiver<()>,
+    counters: Arc<Counters>,
+}
+
+impl WorkerThread {
+    /// Starts the thread and waits until it accepts.
+    pub(super) fn start(
+        index: usize,
+        config: Arc<Config>,
+        routes: Arc<ArcSwap<RouteTable>>,
+        listener: StdTcpListener,
+        order: watch::Receiver<Order>,
+    ) -> io::Result<WorkerThread> {
+        let counters = Arc::new(Counters::default());
+        let (ready, started) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        let thread = thread::Builder::new().name(format!("bimetal-io-{index}")).spawn({
+            let counters = counters.clone();
+            move || {
+                // Dropped last: tells whoever waits that joining will not block.
+                let _end = end;
+                run(config, routes, counters, listener, order, &ready)
+            }
+        })?;
+        match started.recv() {
+            Ok(Ok(())) => Ok(WorkerThread { index, thread, ended, counters }),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(io::Error::other("it panicked while starting")),
+        }
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Waits for the thread to end. Returns whether everything in flight finished.
+    pub(super) fn join(self, deadline: Instant) -> bool {
+        if self.thread.thread().id() == thread::current().id() {
+            // A handler drops the server it runs on: its thread ends when the handler returns.
+            return false;
+        }
+        let patience = deadline.saturating_duration_since(Instant::now());
+        if self.ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!(
+                worker = self.index,
+                "an I/O worker does not end because a handler does not return; its thread is left behind"
+            );
+            return false;
+        }
+        self.thread.join().unwrap_or(false)
+    }
+}
+
+fn run(
+    config: Arc<Config>,
+    routes: Arc<ArcSwap<RouteTable>>,
+    counters: Arc<Counters>,
+    listener: StdTcpListener,
+    order: watch::Receiver<Order>,
+    ready: &mpsc::Sender<io::Result<()>>,
+) -> bool {
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return false;
+        }
+    };
+    let worker = Worker::new(config, routes, counters);
+    let finished = runtime.block_on(serve(worker.clone(), listener, order, ready));
+    worker.pulse.stopped.set(true);
+    drop(runtime);
+    finished
+}
+
+/// What the tasks of one worker share.
+pub(super) struct Worker {
+    config: Arc<Config>,
+    routes: Arc<ArcSwap<RouteTable>>,
+    counters: Arc<Counters>,
+    pulse: Rc<Pulse>,
+    connections: RefCell<Vec<Option<Rc<Connection>>>>,
+    vacant: RefCell<Vec<usize>>,
+    /// Woken when a connection ends.
+    watcher: Cell<Option<Waker>>,
+}
+
+impl Worker {
+    fn new(config: Arc<Config>, routes: Arc<ArcSwap<RouteTable>>, counters: Arc<Counters>) -> Rc<Worker> {
+        Rc::new(Worker {
+            config,
+            routes,
+            counters,
+            pulse: Rc::default(),
+            connections: RefCell::default(),
+            vacant: RefCell::default(),
+            watcher: Cell::new(None),
+        })
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(super) fn routes(&self) -> &ArcSwap<RouteTable> {
+        &self.routes
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(super) fn pulse(&self) -> &Rc<Pulse> {
+        &self.pulse
+    }
+
+    fn open(self: &Rc<Self>, connection: Rc<Connection>) -> Open {
+        self.counters.connection_opened();
+        let mut connections = self.connections.borrow_mut();
+        let slot = match self.vacant.borrow_mut().pop() {
+            Some(slot) => {
+                connections[slot] = Some(connection);
+                slot
+            }
+            None => {
+                connections.push(Some(connection));
+                connections.len() - 1
+            }
+        };
+        Open { worker: self.clone(), slot }
+    }
+
+    fn each_connection(&self, mut visit: impl FnMut(&Connection)) {
+        self.connections.borrow().iter().flatten().for_each(|connection| visit(connection));
+    }
+
+    /// Resolves when fewer than `limit` connections are open.
+    async fn fewer_than(&self, limit: usize) {
+        poll_fn(|cx| {
+            if self.counters.connections() < limit as u64 {
+                return Poll::Ready(());
+            }
+            self.watcher.set(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// An open connection's place among those of its worker.
+struct Open {
+    worker: Rc<Worker>,
+    slot: usize,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.worker.connections.borrow_mut()[self.slot] = None;
+        self.worker.vacant.borrow_mut().push(self.slot);
+        self.worker.counters.connection_closed();
+        if let Some(waker) = self.worker.watcher.take() {
+            waker.wake();
+        }
+    }
+}
+
+async fn serve(
+    worker: Rc<Worker>,
+    listener: StdTcpListener,
+    mut order: watch::Receiver<Order>,
+    ready: &mpsc::Sender<io::Result<()>>,
+) -> bool {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return false;
+        }
+    };
+    let http = Rc::new(service::http(&worker).await);
+    let accept = |(stream, peer): (TcpStream, _)| {
+        // Responses are written whole, so there is nothing to gain by waiting for more.
+        let _ = stream.set_nodelay(true);
+        let connection = Connection::new(stream.local_addr().ok(), worker.pulse.clone());
+        let open = worker.open(connection.clone());
+        let http = http.clone();
+        spawn_local(async move {
+            if let Err(error) = http.call((Socket::new(stream, connection), Some(peer))).await {
+                tracing::debug!(%peer, %error, "connection ended");
+            }
+            drop(open);
+        });
+    };
+    spawn_local(reap_slow_clients(worker.clone()));
+    let _ = ready.send(Ok(()));
+
+    let deadline = loop {
+        tokio::select! {
+            biased;
+            changed = order.changed() => match (changed, *order.borrow_and_update()) {
+                (Ok(()), Order::Serve) => {}
+                (Ok(()), Order::Drain(deadline)) => break deadline,
+                (Ok(()), Order::Abort) | (Err(_), _) => return false,
+            },
+            accepted = accept_below(&worker, &listener) => match accepted {
+                Ok(accepted) => accept(accepted),
+                Err(error) if is_of_connection(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept connections; trying again");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    };
+
+    // Clients whose connection the kernel has completed are owed an answer to what they have sent.
+    while let Poll::Ready(Ok(accepted)) = poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await {
+        accept(accepted);
+    }
+    for _ in 0..LAST_TURNS {
+        yield_now().await;
+    }
+    drop(listener);
+    worker.pulse.draining.set(true);
+    worker.each_connection(Connection::go_away);
+    tokio::select! {
+        () = worker.fewer_than(1) => true,
+        () = sleep_until(deadline.into()) => false,
+        () = aborted(&mut order) => false,
+    }
+}
+
+async fn accept_below(
+    worker: &Worker,
+    listener: &TcpListener,
+) -> io::Result<(TcpStream, std::net::SocketAddr)> {
+    worker.fewer_than(worker.config.max_connections).await;
+    listener.accept().await
+}
+
+/// Whether an error of `accept` is about the one connection only.
+fn is_of_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
+}
+
+async fn aborted(order: &mut watch::Receiver<Order>) {
+    while order.changed().await.is_ok() {
+        if matches!(*order.borrow_and_update(), Order::Abort) {
+            return;
+        }
+    }
+}
+
+/// Closes connections whose client takes too long over a head or a body. actix-http has a deadline for the first head of a
+/// connection only.
+async fn reap_slow_clients(worker: Rc<Worker>) {
+    let Config { head_timeout, body_timeout, .. } = *worker.config;
+    let tick = (head_timeout.min(body_timeout) / 4).clamp(Duration::from_millis(50), Duration::from_secs(1));
+    let ticks = |timeout: Duration| (timeout.as_millis() / tick.as_millis()) as u32 + 1;
+    let (head_ticks, body_ticks) = (ticks(head_timeout), ticks(body_timeout));
+    loop {
+        sleep(tick).await;
+        let now = worker.pulse.tick.get().wrapping_add(1);
+        worker.pulse.tick.set(now);
+        worker.each_connection(|connection| match connection.phase() {
+            Phase::Head(since) if now.wrapping_sub(since) > head_ticks => connection.time_out(),
+            Phase::Body(since) if now.wrapping_sub(since) > body_ticks => connection.time_out(),
+            _ => {}
+        });
+    }
+}
