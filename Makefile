@@ -1,0 +1,113 @@
+# Everything this project does, as targets; `make` lists them. Needs cargo with a C linker, python3 (3.10 or newer) and pip:
+# the rest is installed from PyPI into ./.venv. `PYTHON=python3.13 make run` picks another interpreter.
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYPATH := $(abspath $(BIN)/python)
+PINS := python/requirements-dev.txt
+
+# The interpreter is part of the stamps' names: with another one nothing that was made for the first counts.
+INTERPRETER := $(shell $(PYTHON) -c 'import sys, zlib; print("%d.%d.%d-%08x" % (*sys.version_info[:3], \
+	zlib.crc32(sys.executable.encode())))' 2>/dev/null || echo unusable)
+VENV_STAMP := $(VENV)/.made-by-$(INTERPRETER)
+BUILD_STAMP := $(VENV)/.extension-$(INTERPRETER)
+TEST_STAMP := $(VENV)/.test-tools-$(INTERPRETER)
+
+RUST_SOURCES := $(shell find runtime native-handlers python/src -name target -prune -o -name tests -prune -o \
+	\( -name '*.rs' -o -name Cargo.toml \) -print) python/Cargo.toml Cargo.toml Cargo.lock python/pyproject.toml
+
+# The example crates are no members of the workspace; one target directory compiles what they share once.
+EXAMPLE_CRATES := examples/hybrid/hot examples/native-only
+EXAMPLE_TARGET := --target-dir target/examples
+
+# Every Rust build looks at the same interpreter, whichever starts it.
+export PYO3_PYTHON := $(PYPATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test check build examples test-tools rust-check python-check rust-test python-test stub-test clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
+		|| grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST)
+
+run: build examples ## Build everything and serve examples/hybrid on HOST:PORT (127.0.0.1:8000)
+	cd examples/hybrid && exec $(abspath $(BIN))/bimetal run main:app --host $(HOST) --port $(PORT)
+
+test: check rust-test stub-test python-test ## Run everything the project checks
+
+check: rust-check python-check ## Formatting, lints and types, without running anything
+
+build: $(BUILD_STAMP) ## Build the extension (release) and install the package into ./.venv
+
+examples: ## Build the plugin of examples/hybrid and the program of examples/native-only
+	@for crate in $(EXAMPLE_CRATES); do \
+		echo "cargo build --release $$crate"; \
+		cargo build --release --quiet $(EXAMPLE_TARGET) --manifest-path $$crate/Cargo.toml || exit 1; \
+	done
+
+rust-check: $(VENV_STAMP)
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	@for crate in $(EXAMPLE_CRATES); do \
+		echo "cargo fmt, clippy $$crate"; \
+		cargo fmt --check --manifest-path $$crate/Cargo.toml || exit 1; \
+		cargo clippy --quiet $(EXAMPLE_TARGET) --manifest-path $$crate/Cargo.toml --all-targets -- -D warnings || exit 1; \
+	done
+
+python-check: build test-tools
+	$(BIN)/ruff check --config python/pyproject.toml python examples
+	$(BIN)/ruff format --check --config python/pyproject.toml python examples
+	cd python && $(abspath $(BIN))/mypy
+
+# The extension's own crate cannot link a test program, because its Python symbols come from the interpreter that loads
+# it: the tests over sockets cover it.
+rust-test: $(VENV_STAMP)
+	cargo test --quiet --workspace --exclude bimetal-python
+	@for crate in $(EXAMPLE_CRATES); do \
+		echo "cargo test $$crate"; \
+		cargo test --quiet $(EXAMPLE_TARGET) --manifest-path $$crate/Cargo.toml || exit 1; \
+	done
+
+stub-test: build test-tools
+	cd python && $(abspath $(BIN))/stubtest bimetal._core
+
+python-test: build examples test-tools
+	$(BIN)/python -m pytest python/tests
+
+test-tools: $(TEST_STAMP)
+
+clean: ## Remove everything that was built or installed here
+	rm -rf $(VENV) target .cache .mypy_cache .ruff_cache .pytest_cache python/.mypy_cache python/.ruff_cache python/tests/.pytest_cache
+	for crate in $(EXAMPLE_CRATES); do rm -rf $$crate/target; done
+	find python examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -f python/bimetal/_core*.so
+
+$(VENV_STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "error: '$(PYTHON)' is not a Python 3.10 or newer; name one: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 1; }
+	rm -rf $(VENV)
+	@# Debian's python3 has no ensurepip without python3-venv: then its own pip puts one into the environment.
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { rm -rf $(VENV) && $(PYTHON) -m venv --without-pip $(VENV); }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 \
+		|| $(PYTHON) -m pip --python $(BIN)/python install --quiet pip \
+		|| { rm -rf $(VENV); echo "error: '$(PYTHON)' can neither make an environment with pip nor install one into it;" \
+			"install pip for it (Debian: apt-get install python3-pip, or python3-venv)" >&2; exit 1; }
+	@touch $@
+
+$(TEST_STAMP): $(PINS) | $(VENV_STAMP)
+	$(BIN)/python -m pip install --quiet -r $(PINS)
+	@touch $@
+
+# `maturin develop` installs the package in place, so a change in its Python files needs no build. The pins hold FastAPI at
+# a version whose routes can be compiled.
+$(BUILD_STAMP): $(RUST_SOURCES) $(PINS) | $(VENV_STAMP)
+	PIP_CONSTRAINT=$(abspath $(PINS)) $(BIN)/python -m pip install --quiet maturin python-multipart
+	cd python && VIRTUAL_ENV=$(abspath $(VENV)) PIP_CONSTRAINT=$(abspath $(PINS)) \
+		$(abspath $(BIN))/maturin develop --release --quiet --extras uvloop,testing
+	@touch $@
