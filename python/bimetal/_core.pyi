@@ -73,7 +73,10 @@ class Engine:
         """The bound port."""
 
     def set_routes(self, plans: Sequence[RoutePlan], natives: Host) -> None:
-        """Set the route table, in order. Native plans are bound by name in `natives`. Raises RouteError, PluginError."""
+        """Set the route table, in order. Native plans are bound by name in `natives`.
+
+        Raises RouteError, PluginError.
+        """
 
     def attach(self, loop: asyncio.AbstractEventLoop, state: dict[str, Any]) -> None:
         """Give the engine its event loop; on the loop's thread. `state` is copied into each ASGI scope."""
@@ -85,13 +88,19 @@ class Engine:
         """Stop accepting and wait for requests in flight, at most `drain_timeout`. True when all of them finished."""
 
     def close(self) -> None:
-        """Stop everything that is left, join every thread, detach from the loop. On the loop's thread, or after the loop has ended."""
+        """Stop everything that is left, join every thread, detach from the loop.
+
+        On the loop's thread, or after the loop has ended.
+        """
 
     def stats(self) -> dict[str, Any]:
         """`{"requests": {"native": n, "sync": n, "async": n, "asgi": n}, "in_flight": n, "connections": n}`."""
 
     def wait_peer_idle(self, port: int, timeout: float) -> bool:
-        """Wait until no request from the client port `port` is running in Python any more; False when `timeout` (seconds) passed."""
+        """Wait until no request from the client port `port` is running in Python any more.
+
+        False when `timeout` (seconds) passed.
+        """
 
 @final
 class Lifespan:
@@ -110,7 +119,7 @@ class Lifespan:
         """Tell it that the application's coroutine has ended, so that nobody waits for a message that cannot come."""
 
 def dumps(value: Any) -> bytes:
-    """`value` as compact JSON, byte for byte what Starlette's JSONResponse renders for it after FastAPI's jsonable_encoder."""
+    """`value` as compact JSON: the bytes Starlette's JSONResponse renders for it after FastAPI's jsonable_encoder."""
 
 def loads(data: bytes) -> Any:
     """What `json.loads` gives for `data`."""

@@ -14,13 +14,13 @@ from bimetal.plugins import Plugin, Plugins
 from bimetal.routing import NativeRoutes
 
 
-class Bimetal(NativeRoutes, fastapi.FastAPI):
+class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the options are a superset of FastAPI's
     """A `fastapi.FastAPI` whose routes can be answered by native handlers.
 
     Takes every argument of FastAPI; `from bimetal import Bimetal as FastAPI` is a drop-in.
 
     Args:
-        plugins: Plugin libraries, each a path or a pair of path and configuration. They are loaded when a server starts.
+        plugins: Plugin libraries, each a path or a pair of path and configuration, loaded when a server starts.
         options: All of FastAPI's arguments.
 
     Example:

@@ -95,7 +95,7 @@ def bind(
     )
     copy.__kwdefaults__ = function.__kwdefaults__
     if hasattr(function, "__annotate__"):  # Python 3.14 evaluates annotations late, and so must the copy
-        copy.__annotate__ = function.__annotate__
+        setattr(copy, "__annotate__", function.__annotate__)  # noqa: B010, which mypy does not know on older versions
     else:
         copy.__annotations__ = function.__annotations__
     copy.__qualname__ = function.__qualname__
@@ -121,4 +121,6 @@ def make_binding(name: str, fallback: str | None, bypass: Iterable[str]) -> Nati
 
 def _check_stub(function: Any) -> None:
     if not isinstance(function, types.FunctionType):
-        raise TypeError(f"the stub of a native route must be a function written with def, not a {type(function).__name__}")
+        raise TypeError(
+            f"the stub of a native route must be a function written with def, not a {type(function).__name__}"
+        )

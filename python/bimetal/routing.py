@@ -74,7 +74,7 @@ class NativeRoutes:
         return decorate
 
 
-class APIRouter(NativeRoutes, fastapi.APIRouter):
+class APIRouter(NativeRoutes, fastapi.APIRouter):  # type: ignore[misc]  # the options are a superset of FastAPI's
     """FastAPI's `APIRouter` whose decorators also take the options of native routes.
 
     It can be included in a `Bimetal` and in a plain `fastapi.FastAPI`, nested and with prefixes.

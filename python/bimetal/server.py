@@ -89,6 +89,8 @@ class Server:
         self._forced: asyncio.Event | None = None
         self._outcome: BaseException | None = None
         self._final_stats: dict[str, Any] | None = None
+        #: The plans of the routes it serves, in order of matching; empty before the start.
+        self.plans: list[RoutePlan] = []
 
     def compile(self) -> list[RoutePlan]:
         """The plans of the application's routes, as the server would use them. Raises RouteError and PluginError.
@@ -136,7 +138,9 @@ class Server:
         if self._thread is None:
             return
         self._signal_stop()
-        self._join()
+        # A finalizer can run on the server's own thread, which then stops by itself.
+        if threading.current_thread() is not self._thread:
+            self._join()
 
     def serve_forever(self, on_ready: Callable[[Self], object] | None = None) -> None:
         """Serve on the calling thread until SIGINT or SIGTERM; a second signal ends it without waiting for requests.
@@ -195,6 +199,11 @@ class Server:
             return self._final_stats
         return self._running().stats()
 
+    def _serve_through(self, asgi: Callable[..., Any], state: dict[str, Any]) -> None:
+        """Call the application through `asgi` and share `state` with its lifespan: for the test client."""
+        self._asgi = asgi
+        self._state = state
+
     def _running(self) -> Engine:
         if self._engine is None:
             raise BimetalError("the server is not running; call start() first")
@@ -213,7 +222,7 @@ class Server:
         if self._engine is not None:
             raise BimetalError("the server is running already")
         self._outcome = None
-        plans = self.compile()
+        self.plans = self.compile()
         engine = Engine(
             self._asgi,
             host=self._host,
@@ -223,7 +232,7 @@ class Server:
             **self._limits,
         )
         try:
-            engine.set_routes(plans, self._plugins.host())
+            engine.set_routes(self.plans, self._plugins.host())
         except BaseException:
             engine.close()
             raise
@@ -269,7 +278,8 @@ class Server:
         try:
             if _fingerprint(self.app) != before:
                 # The startup has added routes or middleware.
-                engine.set_routes(self.compile(), self._plugins.host())
+                self.plans = self.compile()
+                engine.set_routes(self.plans, self._plugins.host())
             engine.serve()
             ready()
             await self._stopping.wait()
@@ -351,7 +361,7 @@ def check_workers(workers: int) -> None:
 
 def _fingerprint(app: Any) -> tuple[Any, ...]:
     """Changes when an application gets other routes or middleware."""
-    router = getattr(app, "router", None)
+    router: Any = getattr(app, "router", None)
     routes = getattr(router, "routes", ())
     version = router._get_routes_version() if hasattr(router, "_get_routes_version") else 0
     telemetry = getattr(app, "_native_telemetry", None)

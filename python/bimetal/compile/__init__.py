@@ -1,7 +1,7 @@
 """Reading a FastAPI application into compiled plans.
 
-`compile_app` gives one `RoutePlan` for each HTTP route: the lane that answers it, how to get from a request to a call of
-the handler, and the reason where the fast lanes cannot promise what FastAPI would answer.
+`compile_app` gives one `RoutePlan` for each HTTP route: the lane that answers it, how to get from a request to a
+call of the handler, and the reason where the fast lanes cannot promise what FastAPI would answer.
 """
 
 from __future__ import annotations

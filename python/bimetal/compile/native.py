@@ -52,7 +52,9 @@ def compile_native_route(
     if handlers is not None:
         differences = check_stub(effective, json.loads(handlers[binding.name]["meta"] or "{}"))
         if differences:
-            raise RouteError(f"{where}: the stub and the native handler {binding.name!r} differ: {'; '.join(differences)}")
+            raise RouteError(
+                f"{where}: the stub and the native handler {binding.name!r} differ: {'; '.join(differences)}"
+            )
     return RoutePlan(
         path=effective.path,
         methods=methods,

@@ -76,8 +76,8 @@ class RoutePlan:
     params: tuple[ParamPlan, ...] = ()
     body: BodyPlan | None = None
     response: ResponsePlan = ResponsePlan()
-    #: `sync` and `async`: turns an exception the handler raised, or a `Response` object it returned, into an ASGI application
-    #: that answers as FastAPI would.
+    #: `sync` and `async`: turns an exception the handler raised, or a `Response` object it returned, into an ASGI
+    #: application that answers as FastAPI would.
     replay: Callable[[Any], Callable[..., Any]] | None = None
     #: `native`: the handler's name.
     native: str | None = None

@@ -63,8 +63,8 @@ def compile_python_route(
         raise NotCompiled(f"APIRoute.{name} was replaced on this route")
     settings = handler_settings(effective.app)
     dependant: Dependant = settings["dependant"]
-    endpoint = effective.endpoint
-    if dependant.call is not endpoint:
+    endpoint: Callable[..., Any] = effective.endpoint
+    if settings["dependant"].call is not endpoint:
         raise NotCompiled("the handler was replaced after the route was made")
     if settings["is_sse_stream"] or settings["is_json_stream"]:
         raise NotCompiled("streams its response")

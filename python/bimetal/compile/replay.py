@@ -112,5 +112,3 @@ def _add_path(error: BaseException, request: Request, path: str) -> None:
         mounted_at = request.scope.get("root_path", "").rstrip("/")
         error.endpoint_ctx["path"] = f"{request.method} {mounted_at}{path}"
         error.endpoint_path = error.endpoint_ctx["path"]
-
-

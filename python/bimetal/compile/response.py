@@ -23,11 +23,10 @@ _OPTIONS = ("include", "exclude", "by_alias", "exclude_unset", "exclude_defaults
 
 def compile_response(settings: Mapping[str, Any], endpoint: Callable[..., Any]) -> ResponsePlan:
     """The response plan for what `get_request_handler` was given. Raises NotCompiled."""
-    response_class = settings["response_class"]
-    default_class = isinstance(response_class, DefaultPlaceholder)
-    actual = response_class.value if isinstance(response_class, DefaultPlaceholder) else response_class
-    if actual is not JSONResponse:
-        raise NotCompiled(f"response class {actual.__name__}")
+    default_class = isinstance(settings["response_class"], DefaultPlaceholder)
+    response_class: Any = settings["response_class"].value if default_class else settings["response_class"]
+    if response_class is not JSONResponse:
+        raise NotCompiled(f"response class {response_class.__name__}")
     status = settings["status_code"] or 200
     if not is_body_allowed_for_status_code(status):
         raise NotCompiled(f"status {status} has no body")
@@ -46,7 +45,7 @@ def compile_response(settings: Mapping[str, Any], endpoint: Callable[..., Any]) 
 
 def _pydantic_json(field: Any, options: dict[str, Any]) -> Callable[[Any], bytes]:
     type_adapter = fields.adapter(field)
-    serializer = type_adapter.serializer
+    serializer: Any = type_adapter.serializer
     if type(serializer) is SchemaSerializer:
         return partial(serializer.to_json, **options)
     return partial(type_adapter.dump_json, **options)

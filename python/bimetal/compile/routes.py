@@ -158,7 +158,7 @@ class Compilation:
             if _strict(endpoint):
                 raise RouteError(
                     f"{describe(path, (), endpoint)}: native routes of a mounted application are not served natively; "
-                    "add them with include_router, or give them fallback=\"python\""
+                    'add them with include_router, or give them fallback="python"'
                 )
         target = getattr(effective, "_base_app", effective.app)
         return RoutePlan(

@@ -74,7 +74,11 @@ def _parameter_differences(
 
 def _body_differences(dependant: Dependant, body: Any) -> list[str]:
     if bool(dependant.body_params) != bool(body):
-        return ["the stub takes a request body, the handler none" if not body else "the handler takes a request body, the stub none"]
+        return [
+            "the stub takes a request body, the handler none"
+            if not body
+            else "the handler takes a request body, the stub none"
+        ]
     if not body or len(dependant.body_params) != 1:
         return []
     ours, theirs = _members(_schema(dependant.body_params[0])), _members(body)

@@ -1,0 +1,241 @@
+"""The command line: `bimetal run`, `bimetal routes`, `bimetal plugin check`, `bimetal version`.
+
+Errors are one line on stderr and exit code 1, wrong usage is exit code 2. `--traceback` shows where one comes from.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from bimetal._core import Host, build_info, set_log
+from bimetal.errors import BimetalError, PluginError
+from bimetal.loading import describe, load_app, origin
+from bimetal.plugins import missing_plugin
+from bimetal.server import Server, check_workers
+from bimetal.table import as_json, print_table
+
+F = Callable[..., Any]
+
+_LOG_LEVELS = ("error", "warn", "info", "debug", "trace")
+_PYTHON_LEVELS = {"warn": logging.WARNING, "trace": logging.DEBUG}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Serve FastAPI applications from Rust, with native handlers for the hot routes."""
+
+
+def _application_options(command: F) -> F:
+    for decorate in reversed(
+        (
+            click.argument("target", metavar="MODULE:APP"),
+            click.option(
+                "--app-dir", metavar="DIR", help="Where to look for MODULE first; the working directory by default."
+            ),
+            click.option("--factory", is_flag=True, help="APP is a function that makes the application."),
+            click.option(
+                "--native",
+                "natives",
+                metavar="PATH=HANDLER",
+                multiple=True,
+                help="Answer GET PATH with a native handler, before the application's own routes. Repeatable.",
+            ),
+            click.option(
+                "--plugin",
+                "plugins",
+                metavar="FILE",
+                multiple=True,
+                help="Load a plugin library. Repeatable.",
+            ),
+            click.option("--traceback", "with_traceback", is_flag=True, help="Show where an error comes from."),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+@main.command()
+@_application_options
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+@click.option("--reload", is_flag=True, help="Start again when a source file changes.")
+@click.option("--io-threads", default=1, show_default=True, type=click.IntRange(1), help="Threads for the sockets.")
+@click.option("--root-path", default="", help="The path under which a proxy publishes the application.")
+@click.option(
+    "--max-body", default=16777216, show_default=True, type=click.IntRange(0), help="Largest request body, bytes."
+)
+@click.option("--lifespan", default="auto", show_default=True, type=click.Choice(("auto", "on", "off")))
+@click.option("--no-uvloop", is_flag=True, help="Use asyncio's own event loop.")
+@click.option("--access-log", is_flag=True, help="Log a line for each request.")
+@click.option("--log-level", default="info", show_default=True, type=click.Choice(_LOG_LEVELS))
+@click.option("--log-format", default="text", show_default=True, type=click.Choice(("text", "json")))
+@click.option("--quiet", is_flag=True, help="Do not print the routes.")
+def run(
+    target: str,
+    app_dir: str | None,
+    factory: bool,
+    natives: tuple[str, ...],
+    plugins: tuple[str, ...],
+    with_traceback: bool,
+    host: str,
+    port: int,
+    workers: int,
+    reload: bool,
+    io_threads: int,
+    root_path: str,
+    max_body: int,
+    lifespan: Any,
+    no_uvloop: bool,
+    access_log: bool,
+    log_level: str,
+    log_format: str,
+    quiet: bool,
+) -> None:
+    """Serve an application until SIGINT or SIGTERM."""
+    native_routes = _native_routes(natives)
+    with _one_line_errors(with_traceback):
+        check_workers(workers)
+        if reload:
+            raise BimetalError(
+                "--reload is not available in this version: use `watchfiles 'bimetal run ...'`, or restart it by hand"
+            )
+        set_log(log_level, log_format)
+        logging.basicConfig(
+            level=_PYTHON_LEVELS.get(log_level) or log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
+        )
+        app = load_app(target, app_dir, factory)
+        server = Server(
+            app,
+            host=host,
+            port=port,
+            lifespan=lifespan,
+            root_path=root_path,
+            plugins=plugins,
+            native=native_routes,
+            uvloop=not no_uvloop,
+            io_threads=io_threads,
+            max_body_size=max_body,
+            access_log=access_log,
+        )
+
+        def ready(server: Server) -> None:
+            if not quiet:
+                print_table(server.plans)
+            print(f"Bimetal {build_info()['version']} serves {target} on {server.url}", flush=True)
+
+        server.serve_forever(ready)
+
+
+@main.command()
+@_application_options
+@click.option("--json", "as_json_text", is_flag=True, help="A JSON array for programs, one object for each route.")
+def routes(
+    target: str,
+    app_dir: str | None,
+    factory: bool,
+    natives: tuple[str, ...],
+    plugins: tuple[str, ...],
+    with_traceback: bool,
+    as_json_text: bool,
+) -> None:
+    """Show each route with its lane, and why it is not on a faster one.
+
+    --json prints an array in order of matching. Each object has "path", "methods" (empty: all), "lane" (native, sync,
+    async or asgi), "handler" and "reason" (null where nothing is lost).
+    """
+    native_routes = _native_routes(natives)
+    with _one_line_errors(with_traceback):
+        app = load_app(target, app_dir, factory)
+        plans = Server(app, plugins=plugins, native=native_routes).compile()
+        if as_json_text:
+            print(json.dumps(as_json(plans), indent=2))
+        else:
+            print_table(plans)
+
+
+@main.group()
+def plugin() -> None:
+    """Plugin libraries with native handlers."""
+
+
+@plugin.command()
+@click.argument("file", metavar="FILE")
+@click.option("--config", metavar="JSON", help="The configuration for the plugin's init.")
+@click.option("--traceback", "with_traceback", is_flag=True, help="Show where an error comes from.")
+def check(file: str, config: str | None, with_traceback: bool) -> None:
+    """Load a plugin library and list its handlers."""
+    if config is not None:
+        try:
+            json.loads(config)
+        except ValueError as error:
+            raise click.BadParameter(f"not JSON: {error}", param_hint="--config") from None
+    with _one_line_errors(with_traceback):
+        _must_exist(file)
+        handlers = Host().load(file, config)
+        print(f"{file}: loads, {len(handlers)} handler{'' if len(handlers) == 1 else 's'}")
+        for handler in handlers:
+            print(f"  {handler['name']}  {handler['kind']}{_summary(handler['meta'])}")
+
+
+@main.command()
+def version() -> None:
+    """Show the versions of Bimetal, its plugin interface and the Python it runs in."""
+    info = build_info()
+    print(f"bimetal {info['version']}")
+    for name, value in sorted(info.items()):
+        if name != "version":
+            print(f"{name} {value}")
+    print(f"python {platform.python_version()} ({platform.python_implementation()})")
+
+
+def _native_routes(natives: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for text in natives:
+        path, equals, handler = text.partition("=")
+        if not equals or not handler or not path.startswith("/"):
+            raise click.BadParameter(f"{text!r} is not PATH=HANDLER, like /health=health", param_hint="--native")
+        found[path] = handler
+    return found
+
+
+def _must_exist(file: str) -> None:
+    import os
+
+    if not os.path.exists(file):
+        raise missing_plugin(file)
+
+
+def _summary(meta: str) -> str:
+    try:
+        summary = json.loads(meta or "{}").get("summary")
+    except ValueError:
+        raise PluginError(f"the handler's metadata is not JSON: {meta[:80]!r}") from None
+    return f"  {summary}" if summary else ""
+
+
+@contextmanager
+def _one_line_errors(with_traceback: bool) -> Iterator[None]:
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if with_traceback:
+            traceback.print_exception(error)
+        text = str(error) if isinstance(error, BimetalError) else f"{describe(error)} ({origin(error)})"
+        unexpected = error.__cause__ is not None or not isinstance(error, BimetalError)
+        hint = "; --traceback shows more" if unexpected and not with_traceback else ""
+        click.echo(f"bimetal: error: {' '.join(text.split())}{hint}", err=True)
+        sys.exit(1)

@@ -1,0 +1,28 @@
+"""Testing applications over a real socket.
+
+`TestClient` has the interface of Starlette's, but every request goes through a `bimetal.Server`: the lanes, the native
+handlers and the limits are the ones of production. Needs `pip install bimetal[testing]`.
+
+Example:
+    ```python
+    from bimetal.testing import TestClient
+
+    def test_root():
+        with TestClient(app) as client:
+            assert client.get("/").json() == {"hello": "world"}
+    ```
+
+What differs from Starlette's client, because there is a real connection:
+
+- `request.client` is the connection's address; the `client` argument is accepted and not used.
+- Exceptions that leave the application are raised after the response has been read.
+- One event loop serves all requests of a client.
+- A test that takes longer than two minutes for one response fails.
+"""
+
+from __future__ import annotations
+
+from bimetal.testing.client import TestClient
+from bimetal.testing.websocket import WebSocketDenialResponse, WebSocketTestSession
+
+__all__ = ["TestClient", "WebSocketDenialResponse", "WebSocketTestSession"]
