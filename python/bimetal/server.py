@@ -82,6 +82,7 @@ class Server:
         self._uvloop = uvloop
         self._limits = limits
         self._state: dict[str, Any] = {}
+        self._scope_root_path = ""
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -104,7 +105,7 @@ class Server:
         handlers = self._plugins.handlers()
         missing = self._plugins.missing()
         try:
-            compilation = Compilation(self.app, handlers)
+            compilation = Compilation(self.app, handlers, root_path=self._scope_root_path, path_prefix=self._root_path)
         except PluginError as error:
             if missing:
                 raise PluginError(f"{error} ({', '.join(missing)} does not exist)") from None
@@ -199,10 +200,11 @@ class Server:
             return self._final_stats
         return self._running().stats()
 
-    def _serve_through(self, asgi: Callable[..., Any], state: dict[str, Any]) -> None:
-        """Call the application through `asgi` and share `state` with its lifespan: for the test client."""
+    def _serve_through(self, asgi: Callable[..., Any], state: dict[str, Any], scope_root_path: str) -> None:
+        """For the test client: call the application through `asgi`, which sets the root path, and share `state`."""
         self._asgi = asgi
         self._state = state
+        self._scope_root_path = scope_root_path
 
     def _running(self) -> Engine:
         if self._engine is None:

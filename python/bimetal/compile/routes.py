@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import fastapi.routing
@@ -64,7 +64,14 @@ class _Found:
 class Compilation:
     """The plans of an application, and what was met on the way; see `compile_app`."""
 
-    def __init__(self, app: Any, handlers: Handlers | None = None) -> None:
+    def __init__(
+        self, app: Any, handlers: Handlers | None = None, *, root_path: str = "", path_prefix: str = ""
+    ) -> None:
+        """Read `app`.
+
+        `root_path` is the ASGI root path of requests whose path does not start with it. `path_prefix` is one that the
+        server puts before the path of each request, after the request was routed.
+        """
         self.app = app
         self.handlers = handlers
         #: Native handlers that are not there and for which the Python body runs.
@@ -75,8 +82,13 @@ class Compilation:
         self._replay_stack: Any = None
         self.plans: list[RoutePlan] = []
         if isinstance(app, FastAPI):
-            self.obstacle = application.obstacle(app)
+            root_path = app.root_path or root_path
+            unusable = _root_path_obstacle(root_path, path_prefix)
+            self.obstacle = application.obstacle(app) or unusable
             self.plans = list(self._compile())
+            if root_path and not path_prefix and not unusable:
+                # Starlette routes by the path without the root path, and takes that away only where it is there.
+                self.plans = [*_prefixed(self.plans, root_path), *self.plans]
 
     def _compile(self) -> Iterator[RoutePlan]:
         for route in self.app.router.routes:
@@ -141,8 +153,6 @@ class Compilation:
         self, route: fastapi.routing.APIRoute, found: _Found, methods: tuple[str, ...], reason: str | None
     ) -> RoutePlan:
         # Imported here: these read internals that only the known FastAPI versions have.
-        from dataclasses import replace
-
         from bimetal.compile.python_route import compile_python_route
         from bimetal.compile.replay import ReplayStack, RouteReplay
 
@@ -189,6 +199,23 @@ class Compilation:
             if not _known(convertor):
                 return f"path parameter {name!r} has a convertor of the application's own"
         return self.obstacle
+
+
+def _root_path_obstacle(root_path: str, path_prefix: str) -> str | None:
+    if path_prefix and root_path not in ("", path_prefix):
+        return f"the application's root_path {root_path!r} is not the server's {path_prefix!r}"
+    if root_path and (not root_path.startswith("/") or root_path.endswith("/") or "{" in root_path):
+        return f"root_path {root_path!r} is not of the form /path"
+    return None
+
+
+def _prefixed(plans: list[RoutePlan], root_path: str) -> Iterator[RoutePlan]:
+    """The plans for requests whose path does start with the root path; what none of them takes is FastAPI's."""
+    for plan in plans:
+        yield replace(plan, path=root_path + plan.path)
+    reason = "under root_path"
+    yield RoutePlan(path=root_path, methods=(), lane="asgi", name="root_path", reason=reason)
+    yield RoutePlan(path=root_path + _EVERYTHING, methods=(), lane="asgi", name="root_path", reason=reason)
 
 
 def _standing(route: BaseRoute) -> Iterator[_Found]:

@@ -16,8 +16,9 @@ ASGIApp = Callable[..., Any]
 class Observer:
     """An ASGI application around the tested one: notes, by client port, what a response over a socket cannot show."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, root_path: str) -> None:
         self.app = app
+        self.root_path = root_path
         #: Client ports of connections that stand for https ones.
         self.secure_ports: set[int] = set()
         self._debug: dict[int, dict[str, Any]] = {}
@@ -29,6 +30,8 @@ class Observer:
             await self.app(scope, receive, send)
             return
         port = scope["client"][1]
+        # As Starlette's client gives it: without putting it before the path, as a server behind a proxy does.
+        scope["root_path"] = self.root_path
         if port in self.secure_ports:
             scope["scheme"] = {"http": "https", "ws": "wss"}.get(scope["scheme"], scope["scheme"])
         if scope["type"] == "websocket":
@@ -91,12 +94,10 @@ class Served:
     def __init__(
         self, app: ASGIApp, root_path: str, uvloop: bool, lifespan: LifespanMode, state: dict[str, Any]
     ) -> None:
-        self.observer = Observer(app)
+        self.observer = Observer(app, root_path)
         self._exceptions: deque[BaseException] = deque()
-        self.server = Server(
-            app, lifespan=lifespan, root_path=root_path, on_exception=self._exceptions.append, uvloop=uvloop
-        )
-        self.server._serve_through(self.observer, state)
+        self.server = Server(app, lifespan=lifespan, on_exception=self._exceptions.append, uvloop=uvloop)
+        self.server._serve_through(self.observer, state, root_path)
         self.server.start()
         self.address = (self.server.host, self.server.port)
 

@@ -46,9 +46,9 @@ class SocketTransport(httpx.BaseTransport):
         pool = self._pool_for(served)
         with _Mapped():
             incoming = pool.handle_request(outgoing)
-        port = incoming.extensions["network_stream"].get_extra_info("client_addr")[1]
-        debug = served.observer.take_debug(port)
-        stream = _ResponseStream(incoming.stream, served, port, self._raise_server_exceptions)
+        connection = incoming.extensions["network_stream"]
+        stream = _ResponseStream(incoming.stream, served, connection, self._raise_server_exceptions)
+        debug = served.observer.take_debug(stream.port)
         response = httpx.Response(
             status_code=incoming.status, headers=incoming.headers, stream=stream, extensions=incoming.extensions
         )
@@ -81,10 +81,11 @@ class SocketTransport(httpx.BaseTransport):
 class _ResponseStream(httpx.SyncByteStream):
     """A response's body; at its end, waits for the application and raises what it raised."""
 
-    def __init__(self, body: Any, served: Served, port: int, raise_exceptions: bool) -> None:
+    def __init__(self, body: Any, served: Served, connection: Any, raise_exceptions: bool) -> None:
+        self.port: int = connection.get_extra_info("client_addr")[1]
         self._body = body
         self._served = served
-        self._port = port
+        self._connection = connection
         self._raise_exceptions = raise_exceptions
         self._complete = False
         self._finished = False
@@ -105,10 +106,13 @@ class _ResponseStream(httpx.SyncByteStream):
             return
         self._finished = True
         self._body.close()
-        idle = self._served.wait_idle(self._port, HANG_TIMEOUT if self._complete else _LEAVE_TIMEOUT)
+        idle = self._served.wait_idle(self.port, HANG_TIMEOUT if self._complete else _LEAVE_TIMEOUT)
         error = self._served.take_exception()
-        if error is not None and self._raise_exceptions:
-            raise error
+        if error is not None:
+            # A server may close the connection after an exception: a next request must not run into that.
+            self._connection.close()
+            if self._raise_exceptions:
+                raise error
         if self._complete and not idle:
             raise TimeoutError(
                 f"the application was still busy with the request {HANG_TIMEOUT:.0f} s after its response"
