@@ -189,3 +189,26 @@ impl Client {
         assert!(rest.is_empty(), "more came: {:?}", String::from_utf8_lossy(&rest));
     }
 }
+
+/// A stream of chunks that are there already.
+pub struct Chunks(pub std::collections::VecDeque<Result<bytes::Bytes, bimetal_runtime::Error>>);
+
+impl futures_core::Stream for Chunks {
+    type Item = Result<bytes::Bytes, bimetal_runtime::Error>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        std::task::Poll::Ready(self.0.pop_front())
+    }
+}
+
+/// Waits for `condition`, which something else brings about.
+pub fn until(condition: impl std::ops::Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < HANG, "waited too long");
+        std::thread::yield_now();
+    }
+}
