@@ -37,7 +37,7 @@ pub(super) enum Order {
 /// How long accepting pauses when the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Turns of the event loop that freshly accepted connections get to hand over a request that is there already.
+/// Turns of the event loop in which a stopping worker learns of connections and of requests that are there already.
 const LAST_TURNS: usize = 4;
 
 /// A started worker, seen from outside.
@@ -260,8 +260,11 @@ async fn serve(
     };
 
     // Clients whose connection the kernel has completed are owed an answer to what they have sent.
-    while let Poll::Ready(Ok(accepted)) = poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await {
-        accept(accepted);
+    for _ in 0..LAST_TURNS {
+        yield_now().await;
+        while let Poll::Ready(Ok(accepted)) = poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await {
+            accept(accepted);
+        }
     }
     for _ in 0..LAST_TURNS {
         yield_now().await;
