@@ -37,3 +37,6 @@ pub use host::{Host, HostStats};
 pub use loader::check;
 pub use plugin::{HandlerInfo, HandlerKind, PluginInfo};
 pub use readiness::{Readiness, ServerState};
+
+/// Major and minor version of the plugin ABI this host speaks.
+pub const ABI_VERSION: (u32, u32) = (bimetal_abi::ABI_MAJOR, bimetal_abi::ABI_MINOR);
