@@ -56,6 +56,7 @@ class Engine:
         max_body_size: int = 16777216,
         keep_alive: float = 75.0,
         head_timeout: float = 30.0,
+        body_timeout: float = 60.0,
         drain_timeout: float = 30.0,
         access_log: bool = False,
         root_path: str = "",

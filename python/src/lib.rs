@@ -1,1 +1,70 @@
-//! To be written.
+//! The compiled half of the Python package `bimetal`.
+//!
+//! It joins the runtime (server, router, lanes) and the plugin host to the interpreter. An I/O worker never attaches to
+//! the interpreter and owns no Python object; what crosses is plain data.
+//!
+//! | module | its one job |
+//! |---|---|
+//! | [`engine`] | one server, as Python sees it |
+//! | [`lanes`] | the I/O workers' end of the Python lanes |
+//! | [`plan`] | compiled plans, read |
+//! | [`params`] | parameters of a request, read in Rust |
+//! | [`call`] | from a request to a call, from a result to a response |
+//! | [`sync_lane`], [`async_lane`], [`asgi`] | the three lanes |
+//! | [`event_loop`], [`awaitable`], [`drive`] | the event loop: its mailbox, Rust futures it awaits, coroutines it runs |
+//! | [`json`] | JSON to and from Python objects |
+//! | [`application`], [`exchanges`], [`refusal`] | one server's Python objects, running requests, 503s |
+//! | [`context`], [`interpreter`], [`imports`] | context variables, attachment, names from Python modules |
+//! | [`host`], [`log`], [`errors`] | plugin host, log and exceptions, as Python sees them |
+
+mod application;
+mod asgi;
+mod async_lane;
+mod awaitable;
+mod call;
+mod context;
+mod drive;
+mod engine;
+mod errors;
+mod event_loop;
+mod exchanges;
+mod host;
+mod imports;
+mod interpreter;
+mod json;
+mod lanes;
+mod log;
+mod params;
+mod plan;
+mod refusal;
+mod sync_lane;
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// `value` as compact JSON.
+#[pyfunction]
+fn dumps<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(PyBytes::new(value.py(), &json::dumps(value)?))
+}
+
+/// What `json.loads` gives for `data`.
+#[pyfunction]
+fn loads(py: Python<'_>, data: &[u8]) -> PyResult<Py<PyAny>> {
+    json::loads(py, data)
+}
+
+#[pymodule(gil_used = false)]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    errors::register(module)?;
+    module.add_class::<engine::Engine>()?;
+    module.add_class::<host::Host>()?;
+    module.add_class::<asgi::lifespan::Lifespan>()?;
+    module.add_function(wrap_pyfunction!(dumps, module)?)?;
+    module.add_function(wrap_pyfunction!(loads, module)?)?;
+    module.add_function(wrap_pyfunction!(log::set_log, module)?)?;
+    module.add_function(wrap_pyfunction!(engine::build_info, module)?)
+}

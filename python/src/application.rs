@@ -1,0 +1,59 @@
+//! The Python objects of one server. Held by the lanes' own threads, never by an I/O worker.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::imports;
+use crate::plan::PyRoute;
+
+/// The application, its compiled routes, and where its exceptions are reported.
+pub(crate) struct Application {
+    /// The ASGI application.
+    pub(crate) asgi: Py<PyAny>,
+    /// What the lifespan put into its state; each scope gets a copy.
+    pub(crate) state: Mutex<Option<Py<PyDict>>>,
+    /// Routes of the `sync` and `async` lanes, by the number their handlers carry.
+    pub(crate) routes: RwLock<Arc<[PyRoute]>>,
+    /// Called with each exception that leaves the application.
+    pub(crate) on_exception: Option<Py<PyAny>>,
+    /// The prefix under which a proxy serves the application.
+    pub(crate) root_path: String,
+    /// Requests of compiled routes that took the ASGI lane because they did not fit the plan.
+    pub(crate) rerouted: AtomicU64,
+}
+
+impl Application {
+    /// The routes as they are now.
+    pub(crate) fn routes(&self) -> Arc<[PyRoute]> {
+        Arc::clone(&self.routes.read())
+    }
+
+    /// Logs an exception that left the application, with its traceback, and reports it.
+    pub(crate) fn report(&self, py: Python<'_>, error: &PyErr, method: &str, path: &str) {
+        tracing::error!(target: "bimetal::application", method, path, "{}", traceback(py, error));
+        if let Some(on_exception) = &self.on_exception {
+            if let Err(error) = on_exception.call1(py, (error.value(py),)) {
+                error.write_unraisable(py, Some(on_exception.bind(py)));
+            }
+        }
+    }
+
+    /// Counts a request that did not fit its plan.
+    pub(crate) fn count_rerouted(&self) {
+        self.rerouted.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn traceback(py: Python<'_>, error: &PyErr) -> String {
+    let lines = imports::FORMAT_EXCEPTION.get(py).and_then(|format| {
+        format.call1((error.get_type(py), error.value(py), error.traceback(py)))?.extract::<Vec<String>>()
+    });
+    match lines {
+        Ok(lines) => format!("exception in the application\n{}", lines.concat().trim_end()),
+        Err(_) => format!("exception in the application: {error}"),
+    }
+}

@@ -1,0 +1,136 @@
+//! The I/O worker's end of the ASGI lane: hands the head over, feeds the body, awaits the answer.
+
+use std::sync::Arc;
+
+use bimetal_runtime::http::{spawn_local, websocket, StatusCode};
+use bimetal_runtime::{Answer, Handler, Head, Request, Response};
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::http::{HttpExchange, Incoming, Target};
+use super::websocket::{Decision, WebSocketExchange};
+use crate::lanes::Lanes;
+
+/// Chunks of a request body that may wait for the application.
+const CHUNKS_AHEAD: usize = 16;
+/// Messages of a WebSocket that may wait for the application.
+const MESSAGES_AHEAD: usize = 32;
+/// Largest WebSocket message in bytes, as uvicorn has it.
+const MAX_MESSAGE: usize = 16 * 1024 * 1024;
+
+/// Answers every request it gets with the whole application.
+pub(crate) struct AsgiHandler {
+    pub(crate) lanes: Arc<Lanes>,
+}
+
+impl Handler for AsgiHandler {
+    fn call(&self, request: Request) -> Answer {
+        let lanes = Arc::clone(&self.lanes);
+        if request.is_websocket() {
+            return Answer::Later(Box::pin(websocket(lanes, request)));
+        }
+        Answer::Later(Box::pin(http(lanes, request)))
+    }
+}
+
+/// Runs the application for a request whose body, if any, is still to be read.
+async fn http(lanes: Arc<Lanes>, mut request: Request) -> Response {
+    let head = request.to_head();
+    let incoming = if has_body(&head) {
+        let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+        let mut body = request.take_body();
+        // Of its own, as the application may answer before it has read everything, and read on while it answers.
+        spawn_local(async move {
+            while let Some(chunk) = body.chunk().await {
+                let broken = chunk.is_err();
+                if sender.send(chunk).await.is_err() || broken {
+                    return;
+                }
+            }
+        });
+        Incoming::Stream(receiver)
+    } else {
+        Incoming::Full(Bytes::new())
+    };
+    exchange(&lanes, head, incoming).await
+}
+
+/// Runs the application for a request whose body has been read.
+pub(crate) async fn http_buffered(lanes: Arc<Lanes>, request: Request) -> Response {
+    let incoming = Incoming::Full(request.body().clone());
+    exchange(&lanes, request.to_head(), incoming).await
+}
+
+async fn exchange(lanes: &Arc<Lanes>, head: Head, incoming: Incoming) -> Response {
+    let (respond, response) = oneshot::channel();
+    let gone = CancellationToken::new();
+    // Dropped with this future when the client goes away.
+    let guard = gone.clone().drop_guard();
+    lanes.port.post(Box::new(HttpExchange {
+        application: Arc::clone(&lanes.application),
+        target: Target::Application,
+        running: lanes.begin(head.peer),
+        head,
+        incoming,
+        respond,
+        gone,
+    }));
+    let response = answered(response).await;
+    guard.disarm();
+    response
+}
+
+/// The response of a lane, or 500 when it ended without one.
+pub(crate) async fn answered(response: oneshot::Receiver<Response>) -> Response {
+    response
+        .await
+        .unwrap_or_else(|_| Response::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"))
+}
+
+fn has_body(head: &Head) -> bool {
+    match head.header("content-length") {
+        Some(length) => length.as_bytes() != b"0",
+        None => head.header("transfer-encoding").is_some(),
+    }
+}
+
+async fn websocket(lanes: Arc<Lanes>, request: Request) -> Response {
+    let head = request.to_head();
+    let subprotocols = websocket::subprotocols(&request);
+    let (incoming, messages) = mpsc::channel(MESSAGES_AHEAD);
+    let (decide, decision) = oneshot::channel();
+    let gone = CancellationToken::new();
+    let guard = gone.clone().drop_guard();
+    lanes.port.post(Box::new(WebSocketExchange {
+        application: Arc::clone(&lanes.application),
+        running: lanes.begin(head.peer),
+        head,
+        subprotocols,
+        messages,
+        decide,
+        gone,
+    }));
+    match decision.await {
+        Ok(Decision::Accept { subprotocol, headers, sender }) => {
+            match websocket::accept(request, subprotocol.as_deref(), headers, MAX_MESSAGE) {
+                Ok((response, to_client, mut from_client)) => {
+                    let _ = sender.send(to_client);
+                    spawn_local(async move {
+                        // Whatever ends the session ends this: the guard tells the application.
+                        let _guard = guard;
+                        while let Some(message) = from_client.next().await {
+                            if incoming.send(message).await.is_err() {
+                                return;
+                            }
+                        }
+                    });
+                    response
+                }
+                Err(error) => Response::from(&error),
+            }
+        }
+        Ok(Decision::Deny(response)) => response,
+        Err(_) => Response::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+    }
+}

@@ -1,0 +1,403 @@
+//! One HTTP exchange: `receive` and `send` for the application, and what its end means for the client.
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bimetal_runtime::http::{header, HeaderValue, Method, StatusCode};
+use bimetal_runtime::lane::Refusal;
+use bimetal_runtime::{Body, Error, ErrorKind, Head, Response};
+use bytes::Bytes;
+use futures_core::Stream;
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyException, PyRuntimeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::message::{unexpected, Message};
+use super::scope;
+use crate::application::Application;
+use crate::awaitable::{pending, ready, Awaitable, Outcome};
+use crate::drive::{drive, Ending};
+use crate::event_loop::{LoopSide, LoopTask};
+use crate::exchanges::Exchange;
+use crate::refusal;
+
+/// Chunks of a response that may wait for a slow client.
+const CHUNKS_AHEAD: usize = 16;
+
+/// Where the request's body comes from.
+pub(crate) enum Incoming {
+    /// It is there.
+    Full(Bytes),
+    /// It comes from the I/O worker, chunk by chunk.
+    Stream(mpsc::Receiver<Result<Bytes, Error>>),
+    /// All of it has been received.
+    Ended,
+}
+
+/// The application that answers: the whole one, or what a compiled route made of its handler's outcome.
+pub(crate) enum Target {
+    Application,
+    Replay(Py<PyAny>),
+}
+
+/// A request on its way to an application. May cross threads; started on the loop's.
+pub(crate) struct HttpExchange {
+    pub(crate) application: Arc<Application>,
+    pub(crate) target: Target,
+    pub(crate) head: Head,
+    pub(crate) incoming: Incoming,
+    pub(crate) respond: oneshot::Sender<Response>,
+    /// Cancelled when the client has gone away, and when it has its answer.
+    pub(crate) gone: CancellationToken,
+    pub(crate) running: Option<Exchange>,
+}
+
+impl LoopTask for HttpExchange {
+    fn start(self: Box<Self>, py: Python<'_>, side: &Arc<LoopSide>) {
+        let exchange = *self;
+        let application = exchange.application;
+        let is_head = exchange.head.method == Method::HEAD;
+        let channel = Arc::new(Channel {
+            incoming: Mutex::new(exchange.incoming),
+            outgoing: Mutex::new(Outgoing::Start(exchange.respond)),
+            gone: exchange.gone,
+            is_head,
+        });
+        let awaitable = call(py, side, &application, exchange.target, &exchange.head, &channel);
+        let ending = HttpEnding { application, channel, head: exchange.head, _running: exchange.running };
+        drive(py, side, awaitable, Box::new(ending));
+    }
+
+    fn refuse(self: Box<Self>, why: Refusal) {
+        let _ = self.respond.send(refusal::response(why));
+    }
+}
+
+fn call<'py>(
+    py: Python<'py>,
+    side: &Arc<LoopSide>,
+    application: &Application,
+    target: Target,
+    head: &Head,
+    channel: &Arc<Channel>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let scope = scope::http(py, head, application)?;
+    let channel = Bound::new(py, HttpChannel { channel: Arc::clone(channel), side: Arc::clone(side) })?;
+    let arguments = (scope, channel.getattr(intern!(py, "receive"))?, channel.getattr(intern!(py, "send"))?);
+    match target {
+        Target::Application => application.asgi.bind(py).call1(arguments),
+        Target::Replay(replay) => replay.bind(py).call1(arguments),
+    }
+}
+
+/// What the application has sent so far.
+enum Outgoing {
+    Start(oneshot::Sender<Response>),
+    Headed { respond: oneshot::Sender<Response>, response: Response, left: Option<u64> },
+    Streaming { chunks: mpsc::Sender<Bytes>, complete: Arc<AtomicBool>, left: Option<u64> },
+    Done,
+}
+
+struct Channel {
+    incoming: Mutex<Incoming>,
+    outgoing: Mutex<Outgoing>,
+    gone: CancellationToken,
+    is_head: bool,
+}
+
+/// A message for the application.
+enum Event {
+    Chunk(Bytes, bool),
+    Disconnect,
+}
+
+impl Event {
+    fn into_py(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let message = PyDict::new(py);
+        match self {
+            Event::Chunk(bytes, more) => {
+                message.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
+                message.set_item(intern!(py, "body"), PyBytes::new(py, &bytes))?;
+                message.set_item(intern!(py, "more_body"), more)?;
+            }
+            Event::Disconnect => message.set_item(intern!(py, "type"), intern!(py, "http.disconnect"))?,
+        }
+        Ok(message.into_any().unbind())
+    }
+}
+
+impl Channel {
+    /// The next part of the body, `None` once all of it has been given out.
+    fn poll_body(&self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        let mut incoming = self.incoming.lock();
+        match &mut *incoming {
+            Incoming::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *incoming = Incoming::Ended;
+                Poll::Ready(Some(Event::Chunk(bytes, false)))
+            }
+            Incoming::Stream(chunks) => match chunks.poll_recv(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Some(Ok(bytes))) => Poll::Ready(Some(Event::Chunk(bytes, true))),
+                // The body broke off: for the application the client has gone.
+                Poll::Ready(Some(Err(_))) => {
+                    *incoming = Incoming::Ended;
+                    Poll::Ready(Some(Event::Disconnect))
+                }
+                Poll::Ready(None) => {
+                    *incoming = Incoming::Ended;
+                    Poll::Ready(Some(Event::Chunk(Bytes::new(), false)))
+                }
+            },
+            Incoming::Ended => Poll::Ready(None),
+        }
+    }
+
+    async fn receive(self: Arc<Self>) -> Event {
+        if self.gone.is_cancelled() {
+            return Event::Disconnect;
+        }
+        let next = poll_fn(|cx| self.poll_body(cx));
+        let event = tokio::select! {
+            biased;
+            event = next => event,
+            () = self.gone.cancelled() => Some(Event::Disconnect),
+        };
+        match event {
+            Some(event) => event,
+            None => {
+                self.gone.cancelled().await;
+                Event::Disconnect
+            }
+        }
+    }
+
+    fn start(&self, message: &Message<'_, '_>) -> PyResult<()> {
+        let (status, headers) = (message.status()?, message.headers()?);
+        let mut outgoing = self.outgoing.lock();
+        match std::mem::replace(&mut *outgoing, Outgoing::Done) {
+            Outgoing::Start(respond) => {
+                let bodiless =
+                    self.is_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+                let left = if bodiless { None } else { content_length(&headers) };
+                *outgoing = Outgoing::Headed {
+                    respond,
+                    response: Response { status, headers, body: Body::Empty },
+                    left,
+                };
+                Ok(())
+            }
+            other => {
+                *outgoing = other;
+                Err(unexpected("http.response.body", "http.response.start"))
+            }
+        }
+    }
+
+    /// Takes a part of the body. The chunk comes back when the client is slow: it has to be sent with patience.
+    fn body(&self, bytes: Bytes, more: bool) -> PyResult<Option<(mpsc::Sender<Bytes>, Bytes)>> {
+        let mut outgoing = self.outgoing.lock();
+        match std::mem::replace(&mut *outgoing, Outgoing::Done) {
+            Outgoing::Start(respond) => {
+                *outgoing = Outgoing::Start(respond);
+                Err(unexpected("http.response.start", "http.response.body"))
+            }
+            Outgoing::Headed { respond, mut response, left } => {
+                let left = match count(left, &bytes, more) {
+                    Ok(left) => left,
+                    Err(error) => {
+                        *outgoing = Outgoing::Headed { respond, response, left };
+                        return Err(error);
+                    }
+                };
+                if !more {
+                    response.body = if bytes.is_empty() { Body::Empty } else { Body::Full(bytes) };
+                    let _ = respond.send(response);
+                    self.gone.cancel();
+                    return Ok(None);
+                }
+                let (chunks, receiver) = mpsc::channel(CHUNKS_AHEAD);
+                let complete = Arc::new(AtomicBool::new(false));
+                response.body = Body::Stream(Box::pin(ResponseStream {
+                    chunks: receiver,
+                    complete: Arc::clone(&complete),
+                    _gone: self.gone.clone().drop_guard(),
+                }));
+                if !bytes.is_empty() {
+                    // The channel is new: there is room.
+                    let _ = chunks.try_send(bytes);
+                }
+                let _ = respond.send(response);
+                *outgoing = Outgoing::Streaming { chunks, complete, left };
+                Ok(None)
+            }
+            Outgoing::Streaming { chunks, complete, left } => {
+                let left = match count(left, &bytes, more) {
+                    Ok(left) => left,
+                    Err(error) => {
+                        *outgoing = Outgoing::Streaming { chunks, complete, left };
+                        return Err(error);
+                    }
+                };
+                let slow = if bytes.is_empty() {
+                    None
+                } else {
+                    match chunks.try_send(bytes) {
+                        Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => None,
+                        Err(mpsc::error::TrySendError::Full(bytes)) => Some((chunks.clone(), bytes)),
+                    }
+                };
+                if more {
+                    *outgoing = Outgoing::Streaming { chunks, complete, left };
+                } else {
+                    // The last sender ends the stream; this says that it ended as it should.
+                    complete.store(true, Ordering::Release);
+                }
+                Ok(slow)
+            }
+            Outgoing::Done if self.gone.is_cancelled() => Ok(None),
+            Outgoing::Done => Err(PyRuntimeError::new_err(
+                "Unexpected ASGI message 'http.response.body' sent, after response already completed.",
+            )),
+        }
+    }
+
+    /// The application will send nothing more: answers 500, or breaks off what it began. True when it was all sent.
+    fn abandon(&self) -> bool {
+        match std::mem::replace(&mut *self.outgoing.lock(), Outgoing::Done) {
+            Outgoing::Start(respond) | Outgoing::Headed { respond, .. } => {
+                let response = Response::new(StatusCode::INTERNAL_SERVER_ERROR)
+                    .with_header(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))
+                    .with_body("Internal Server Error");
+                let _ = respond.send(response);
+                false
+            }
+            Outgoing::Streaming { .. } => false,
+            Outgoing::Done => true,
+        }
+    }
+}
+
+fn content_length(headers: &[(header::HeaderName, HeaderValue)]) -> Option<u64> {
+    let (_, value) = headers.iter().find(|(name, _)| name == header::CONTENT_LENGTH)?;
+    value.to_str().ok()?.parse().ok()
+}
+
+/// Counts `bytes` against the announced length, in uvicorn's words where they do not agree.
+fn count(left: Option<u64>, bytes: &Bytes, more: bool) -> PyResult<Option<u64>> {
+    let Some(left) = left else { return Ok(None) };
+    let Some(left) = left.checked_sub(bytes.len() as u64) else {
+        return Err(PyRuntimeError::new_err("Response content longer than Content-Length"));
+    };
+    if !more && left > 0 {
+        return Err(PyRuntimeError::new_err("Response content shorter than Content-Length"));
+    }
+    Ok(Some(left))
+}
+
+/// A streamed response on its way to the I/O worker.
+struct ResponseStream {
+    chunks: mpsc::Receiver<Bytes>,
+    complete: Arc<AtomicBool>,
+    _gone: DropGuard,
+}
+
+impl Stream for ResponseStream {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.chunks.poll_recv(cx) {
+            Poll::Ready(None) if !self.complete.load(Ordering::Acquire) => {
+                let error =
+                    Error::new(ErrorKind::Handler, "the application ended in the middle of its response");
+                Poll::Ready(Some(Err(error)))
+            }
+            other => other.map(|chunk| chunk.map(Ok)),
+        }
+    }
+}
+
+/// The object whose methods the application gets as `receive` and `send`.
+#[pyclass(frozen, module = "bimetal._core")]
+struct HttpChannel {
+    channel: Arc<Channel>,
+    side: Arc<LoopSide>,
+}
+
+#[pymethods]
+impl HttpChannel {
+    fn receive(&self, py: Python<'_>) -> PyResult<Py<Awaitable>> {
+        // A body that is there already needs no future.
+        if !self.channel.gone.is_cancelled() && matches!(*self.channel.incoming.lock(), Incoming::Full(_)) {
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            if let Poll::Ready(Some(event)) = self.channel.poll_body(&mut cx) {
+                return ready(py, event.into_py(py)?);
+            }
+        }
+        let receive = Arc::clone(&self.channel).receive();
+        pending(py, &self.side, async move {
+            let event = receive.await;
+            Box::new(move |py: Python<'_>| event.into_py(py)) as Outcome
+        })
+    }
+
+    fn send(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Py<Awaitable>> {
+        let message = Message::new(message)?;
+        let slow = match message.kind()?.as_str() {
+            "http.response.start" => {
+                self.channel.start(&message)?;
+                None
+            }
+            "http.response.body" => self.channel.body(message.body()?, message.more_body()?)?,
+            other => return Err(unexpected("http.response.start' or 'http.response.body", other)),
+        };
+        match slow {
+            None => ready(py, py.None()),
+            Some((chunks, bytes)) => pending(py, &self.side, async move {
+                // A client that went away takes nothing any more; the application hears of it from `receive`.
+                let _ = chunks.send(bytes).await;
+                Box::new(|py: Python<'_>| Ok(py.None())) as Outcome
+            }),
+        }
+    }
+}
+
+/// What the end of the application's coroutine means for the client.
+struct HttpEnding {
+    application: Arc<Application>,
+    channel: Arc<Channel>,
+    head: Head,
+    _running: Option<Exchange>,
+}
+
+impl Ending for HttpEnding {
+    fn end(self: Box<Self>, py: Python<'_>, _side: &Arc<LoopSide>, result: PyResult<Py<PyAny>>) {
+        let (method, path) = (self.head.method.as_str(), &*self.head.path);
+        match result {
+            Ok(_) if self.channel.gone.is_cancelled() => {
+                self.channel.abandon();
+            }
+            Ok(_) => {
+                let started = !matches!(*self.channel.outgoing.lock(), Outgoing::Start(_));
+                if !self.channel.abandon() {
+                    let what = if started { "completing" } else { "starting" };
+                    tracing::error!(target: "bimetal::application", method, path, "the application returned without {what} its response");
+                }
+            }
+            Err(error) => {
+                // The exception is reported before the client can see the answer it leads to.
+                if error.is_instance_of::<PyException>(py) {
+                    self.application.report(py, &error, method, path);
+                }
+                self.channel.abandon();
+            }
+        }
+        self.channel.gone.cancel();
+    }
+}

@@ -1,0 +1,354 @@
+//! One server, as Python sees it: a bound listener, its lanes, its route table.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use bimetal_host::{Readiness, ServerState};
+use bimetal_runtime::http::Method;
+use bimetal_runtime::lane::{Limits, Runners};
+use bimetal_runtime::{BodyMode, Config, LaneKind, Route, RouteTable, Running, Server};
+use parking_lot::{Mutex, RwLock};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use tokio::sync::oneshot;
+
+use crate::application::Application;
+use crate::asgi::handler::AsgiHandler;
+use crate::asgi::lifespan;
+use crate::awaitable::{pending, Awaitable, Outcome};
+use crate::errors::{at_route, from_runtime, BimetalError};
+use crate::event_loop::{LoopPort, LoopSide};
+use crate::exchanges::Exchanges;
+use crate::host::Host;
+use crate::lanes::{CompiledHandler, Lanes};
+use crate::plan::{path_parameters, Plan};
+use crate::sync_lane::SyncWork;
+
+/// How long [`Engine::close`] waits for handlers that still run on runner threads.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One server.
+#[pyclass(frozen, module = "bimetal._core")]
+pub(crate) struct Engine {
+    state: Mutex<Stage>,
+    side: Mutex<Option<Arc<LoopSide>>>,
+    lanes: Mutex<Option<Arc<Lanes>>>,
+    exchanges: Arc<Exchanges>,
+    readiness: Readiness,
+    local: std::net::SocketAddr,
+    last: Mutex<bimetal_runtime::metrics::Stats>,
+}
+
+/// Where the I/O half of the server is in its life.
+enum Stage {
+    Bound {
+        server: Server,
+        table: Option<Arc<RouteTable>>,
+    },
+    Running(Running),
+    /// Draining, on a thread of its own.
+    Draining,
+    Closed,
+}
+
+#[pymethods]
+impl Engine {
+    /// Binds the address.
+    #[new]
+    #[pyo3(signature = (
+        app, *, host, port, io_threads = 1, backlog = 2048, max_connections = 25_000, max_body_size = 16_777_216,
+        keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, access_log = false, root_path = String::new(),
+        sync_threads = 1000, on_exception = None
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the one place where Python's keywords become the configuration"
+    )]
+    fn new(
+        app: Py<PyAny>,
+        host: String,
+        port: u16,
+        io_threads: usize,
+        backlog: u32,
+        max_connections: usize,
+        max_body_size: usize,
+        keep_alive: f64,
+        head_timeout: f64,
+        body_timeout: f64,
+        drain_timeout: f64,
+        access_log: bool,
+        root_path: String,
+        sync_threads: usize,
+        on_exception: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let config = Config {
+            host,
+            port,
+            io_threads,
+            backlog,
+            max_connections,
+            max_body_size,
+            keep_alive: seconds("keep_alive", keep_alive)?,
+            head_timeout: seconds("head_timeout", head_timeout)?,
+            body_timeout: seconds("body_timeout", body_timeout)?,
+            drain_timeout: seconds("drain_timeout", drain_timeout)?,
+            access_log,
+        };
+        let server = Server::bind(config).map_err(|error| from_runtime(&error))?;
+        let local = server.local_addr();
+        let track = on_exception.is_some();
+        let application = Arc::new(Application {
+            asgi: app,
+            state: Mutex::new(None),
+            routes: RwLock::new(Arc::from([])),
+            on_exception,
+            root_path: root_path.trim_end_matches('/').to_owned(),
+            rerouted: 0.into(),
+        });
+        let port = LoopPort::new()
+            .map_err(|error| BimetalError::new_err(format!("cannot make a socket pair: {error}")))?;
+        let limits = Limits { max_threads: sync_threads, ..Limits::default() };
+        let runners =
+            Runners::new("bimetal-sync", limits, SyncWork { application: Arc::clone(&application) })
+                .map_err(|error| BimetalError::new_err(format!("cannot start a thread: {error}")))?;
+        let exchanges = Arc::new(Exchanges::default());
+        let lanes =
+            Lanes { port, runners, application, exchanges: Arc::clone(&exchanges), track: track.into() };
+        Ok(Engine {
+            state: Mutex::new(Stage::Bound { server, table: None }),
+            side: Mutex::new(None),
+            lanes: Mutex::new(Some(Arc::new(lanes))),
+            exchanges,
+            readiness: Readiness::default(),
+            local,
+            last: Mutex::new(bimetal_runtime::metrics::Stats::default()),
+        })
+    }
+
+    /// The bound address.
+    #[getter]
+    fn host(&self) -> String {
+        self.local.ip().to_string()
+    }
+
+    /// The bound port.
+    #[getter]
+    fn port(&self) -> u16 {
+        self.local.port()
+    }
+
+    /// Sets the route table, in order.
+    fn set_routes(&self, plans: &Bound<'_, PyAny>, natives: &Bound<'_, Host>) -> PyResult<()> {
+        let lanes = self.lanes()?;
+        let asgi: Arc<dyn bimetal_runtime::Handler> = Arc::new(AsgiHandler { lanes: Arc::clone(&lanes) });
+        let whole = |pattern: String, methods: Vec<Method>| Route {
+            pattern,
+            methods,
+            lane: LaneKind::Asgi,
+            body: BodyMode::Stream,
+            handler: Arc::clone(&asgi),
+        };
+        let (mut routes, mut compiled) = (Vec::new(), Vec::new());
+        for plan in plans.try_iter()? {
+            let plan = Plan::read(&plan?)?;
+            if let Some(name) = plan.native {
+                let names = path_parameters(&plan.path);
+                let handler = natives
+                    .get()
+                    .host
+                    .bind(&name, &names, &self.readiness)
+                    .map_err(|error| at_route(&plan.path, &error))?
+                    .with_route(plan.path.as_str());
+                let body = handler.body_mode();
+                let handler = Arc::new(handler);
+                routes.push(Route {
+                    pattern: plan.path,
+                    methods: plan.methods,
+                    lane: plan.lane,
+                    body,
+                    handler,
+                });
+            } else if let Some((spec, route)) = plan.compiled {
+                let body = BodyMode::Buffered;
+                let number = compiled.len();
+                compiled.push(route);
+                let handler =
+                    CompiledHandler { lanes: Arc::clone(&lanes), route: number, spec, lane: plan.lane };
+                let handler = Arc::new(handler);
+                routes.push(Route {
+                    pattern: plan.path,
+                    methods: plan.methods,
+                    lane: plan.lane,
+                    body,
+                    handler,
+                });
+            } else {
+                routes.push(whole(plan.path, plan.methods));
+            }
+        }
+        let fallback = whole("/{path:path}".to_owned(), Vec::new());
+        let new = RouteTable::new(routes, Some(fallback)).map_err(|error| from_runtime(&error))?;
+        match &mut *self.state.lock() {
+            Stage::Bound { table, .. } => *table = Some(Arc::new(new)),
+            _ => {
+                return Err(PyRuntimeError::new_err(
+                    "the routes are set before the server accepts connections",
+                ))
+            }
+        }
+        *lanes.application.routes.write() = compiled.into();
+        Ok(())
+    }
+
+    /// Gives the engine its event loop; on the loop's thread.
+    #[pyo3(signature = (r#loop, state))]
+    fn attach(&self, py: Python<'_>, r#loop: &Bound<'_, PyAny>, state: &Bound<'_, PyDict>) -> PyResult<()> {
+        let lanes = self.lanes()?;
+        *lanes.application.state.lock() = Some(state.clone().unbind());
+        let side = LoopSide::new(r#loop, Arc::clone(&lanes.port))?;
+        side.listen(py)?;
+        lifespan::attached(&side);
+        *self.side.lock() = Some(side);
+        Ok(())
+    }
+
+    /// Accepts connections from now on.
+    fn serve(&self, py: Python<'_>) -> PyResult<()> {
+        let stage = std::mem::replace(&mut *self.state.lock(), Stage::Closed);
+        let Stage::Bound { server, table: Some(table) } = stage else {
+            *self.state.lock() = stage;
+            return Err(PyRuntimeError::new_err("serve() comes once, after set_routes()"));
+        };
+        let running = py.detach(|| server.serve(table)).map_err(|error| from_runtime(&error))?;
+        *self.state.lock() = Stage::Running(running);
+        self.readiness.set(ServerState::Ready);
+        Ok(())
+    }
+
+    /// Stops accepting and waits for requests in flight. True when all of them finished.
+    fn drain(&self, py: Python<'_>) -> PyResult<Py<Awaitable>> {
+        let side = self.side()?;
+        self.readiness.set(ServerState::Draining);
+        let stage = std::mem::replace(&mut *self.state.lock(), Stage::Draining);
+        let (sender, drained) = oneshot::channel();
+        if let Stage::Running(running) = stage {
+            *self.last.lock() = running.stats();
+            // On a thread of its own: the requests that are waited for need the loop.
+            std::thread::Builder::new()
+                .name("bimetal-drain".to_owned())
+                .spawn(move || {
+                    let _ = sender.send(running.stop());
+                })
+                .map_err(|error| BimetalError::new_err(format!("cannot start a thread: {error}")))?;
+        } else {
+            *self.state.lock() = stage;
+            let _ = sender.send(true);
+        }
+        pending(py, &side, async move {
+            let finished = drained.await.unwrap_or(false);
+            Box::new(move |py: Python<'_>| Ok(finished.into_pyobject(py)?.to_owned().into_any().unbind()))
+                as Outcome
+        })
+    }
+
+    /// Stops everything that is left and joins every thread.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let stage = std::mem::replace(&mut *self.state.lock(), Stage::Closed);
+        let lanes = self.lanes.lock().take();
+        let side = self.side.lock().take();
+        let stuck = py.detach(|| {
+            drop(stage);
+            lanes.as_ref().map_or(0, |lanes| lanes.runners.close(CLOSE_TIMEOUT))
+        });
+        if stuck > 0 {
+            tracing::warn!(
+                handlers = stuck,
+                "handlers are still running on their threads; they end with the process"
+            );
+        }
+        if let Some(lanes) = &lanes {
+            lanes.port.close();
+            // What holds the application may outlive the server, on a thread that is stuck in a handler.
+            *lanes.application.routes.write() = Arc::from([]);
+            *lanes.application.state.lock() = None;
+        }
+        lifespan::detached();
+        match side {
+            Some(side) => side.deafen(py),
+            None => Ok(()),
+        }
+    }
+
+    /// Counters.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = match &*self.state.lock() {
+            Stage::Running(running) => {
+                let stats = running.stats();
+                *self.last.lock() = stats.clone();
+                stats
+            }
+            _ => self.last.lock().clone(),
+        };
+        let requests = PyDict::new(py);
+        for (lane, count) in LaneKind::ALL.into_iter().zip(stats.requests) {
+            requests.set_item(lane.as_str(), count)?;
+        }
+        let result = PyDict::new(py);
+        result.set_item("requests", requests)?;
+        let rerouted =
+            self.lanes.lock().as_ref().map_or(0, |lanes| lanes.application.rerouted.load(Ordering::Relaxed));
+        result.set_item("rerouted", rerouted)?;
+        result.set_item("in_flight", stats.in_flight)?;
+        result.set_item("connections", stats.connections)?;
+        Ok(result)
+    }
+
+    /// Waits until no request from the client port `port` is running in Python any more.
+    fn wait_peer_idle(&self, py: Python<'_>, port: u16, timeout: f64) -> PyResult<bool> {
+        if let Some(lanes) = &*self.lanes.lock() {
+            lanes.track.store(true, Ordering::Relaxed);
+        }
+        let limit = seconds("timeout", timeout)?;
+        Ok(py.detach(|| self.exchanges.wait_idle(port, limit)))
+    }
+}
+
+impl Engine {
+    fn lanes(&self) -> PyResult<Arc<Lanes>> {
+        self.lanes.lock().clone().ok_or_else(|| PyRuntimeError::new_err("the server has been closed"))
+    }
+
+    fn side(&self) -> PyResult<Arc<LoopSide>> {
+        self.side
+            .lock()
+            .clone()
+            .ok_or_else(|| PyRuntimeError::new_err("attach() gives the server its event loop first"))
+    }
+}
+
+fn seconds(name: &str, value: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(value).map_err(|_| {
+        pyo3::exceptions::PyValueError::new_err(format!("{name}: {value} is not a time in seconds"))
+    })
+}
+
+/// The version table, made once.
+static BUILD: LazyLock<[(&str, String); 3]> = LazyLock::new(|| {
+    [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("abi", format!("{}.{}", bimetal_host::ABI_VERSION.0, bimetal_host::ABI_VERSION.1)),
+        ("target", format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)),
+    ]
+});
+
+/// Version of the extension, of the plugin ABI, and the target it was built for.
+#[pyfunction]
+pub(crate) fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let info = PyDict::new(py);
+    for (key, value) in &*BUILD {
+        info.set_item(key, value)?;
+    }
+    Ok(info)
+}

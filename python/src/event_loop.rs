@@ -1,0 +1,247 @@
+//! The event loop's side of the bridge: a mailbox other threads post to, drained on the loop's thread.
+//!
+//! [`LoopPort`] is what other threads hold; it owns no Python object. [`LoopSide`] is what the loop's thread holds.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Wake, Waker};
+use std::time::{Duration, Instant};
+
+use bimetal_runtime::lane::{Mailbox, Refusal};
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use pyo3::{intern, PyTraverseError, PyVisit};
+
+use crate::imports;
+
+/// Jobs started in one turn of the loop at most, and for how long: then timers and sockets have theirs.
+const BATCH: usize = 32;
+const BATCH_TIME: Duration = Duration::from_micros(200);
+/// Jobs that may wait for the loop.
+const MAX_WAITING: usize = 16_384;
+
+/// Work for the event loop's thread.
+pub(crate) trait LoopTask: Send {
+    /// Starts it; on the loop's thread.
+    fn start(self: Box<Self>, py: Python<'_>, side: &Arc<LoopSide>);
+
+    /// It will not be started.
+    fn refuse(self: Box<Self>, why: Refusal);
+}
+
+enum Letter {
+    Task(Box<dyn LoopTask>),
+    /// Something that a coroutine waits for, by the number of its wait, can go on.
+    Ready(usize),
+}
+
+/// Where other threads post work for the loop.
+pub(crate) struct LoopPort {
+    mailbox: Mailbox<Letter>,
+    ear: UnixStream,
+}
+
+impl LoopPort {
+    pub(crate) fn new() -> io::Result<Arc<Self>> {
+        let (ear, bell) = UnixStream::pair()?;
+        ear.set_nonblocking(true)?;
+        bell.set_nonblocking(true)?;
+        let ring = move || {
+            // Full means that the loop has been woken and has not looked yet: then one byte more says nothing new.
+            let _ = (&bell).write(&[0]);
+        };
+        Ok(Arc::new(LoopPort { mailbox: Mailbox::new(MAX_WAITING, ring), ear }))
+    }
+
+    /// Posts a task; one that cannot be posted is refused.
+    pub(crate) fn post(&self, task: Box<dyn LoopTask>) {
+        if let Err(Letter::Task(task)) = self.mailbox.post(Letter::Task(task)) {
+            task.refuse(Refusal::Full);
+        }
+    }
+
+    /// Posts a task whatever waits already: the end of a request that has run.
+    pub(crate) fn post_anyway(&self, task: Box<dyn LoopTask>) {
+        self.mailbox.post_anyway(Letter::Task(task));
+    }
+
+    /// Refuses everything that waits: the loop has ended.
+    pub(crate) fn close(&self) {
+        while let Some(letter) = self.mailbox.take() {
+            if let Letter::Task(task) = letter {
+                task.refuse(Refusal::Closed);
+            }
+        }
+    }
+}
+
+/// Wakes wait number `wait` of a loop, from any thread.
+struct LoopWaker {
+    port: Arc<LoopPort>,
+    wait: usize,
+}
+
+impl Wake for LoopWaker {
+    fn wake(self: Arc<Self>) {
+        self.port.mailbox.post_anyway(Letter::Ready(self.wait));
+    }
+}
+
+/// The loop and what runs on it. Touched on the loop's thread only, but for being dropped.
+pub(crate) struct LoopSide {
+    event_loop: Py<PyAny>,
+    create_future: Py<PyAny>,
+    task_arguments: Py<PyDict>,
+    port: Arc<LoopPort>,
+    /// asyncio keeps weak references to tasks: these are the strong ones, by number.
+    tasks: Mutex<HashMap<usize, Option<Py<PyAny>>>>,
+    /// Futures of coroutines that wait for something of ours, by the number of the wait.
+    waits: Mutex<HashMap<usize, Py<PyAny>>>,
+    next: AtomicUsize,
+}
+
+impl LoopSide {
+    pub(crate) fn new(event_loop: &Bound<'_, PyAny>, port: Arc<LoopPort>) -> PyResult<Arc<Self>> {
+        let py = event_loop.py();
+        let task_arguments = PyDict::new(py);
+        task_arguments.set_item("loop", event_loop)?;
+        if py.version_info() >= (3, 12) {
+            // The first step runs at once: a handler that awaits nothing costs no turn of the loop.
+            task_arguments.set_item("eager_start", true)?;
+        }
+        Ok(Arc::new(LoopSide {
+            create_future: event_loop.getattr("create_future")?.unbind(),
+            event_loop: event_loop.clone().unbind(),
+            task_arguments: task_arguments.unbind(),
+            port,
+            tasks: Mutex::new(HashMap::new()),
+            waits: Mutex::new(HashMap::new()),
+            next: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Has the loop call the drain whenever the bell rings.
+    pub(crate) fn listen(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+        let drain = Bound::new(py, Drain { side: OnceLock::from(Arc::clone(self)) })?;
+        self.event_loop.call_method1(py, intern!(py, "add_reader"), (self.port.ear.as_raw_fd(), drain))?;
+        Ok(())
+    }
+
+    /// Has the loop forget us.
+    pub(crate) fn deafen(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.event_loop.call_method0(py, intern!(py, "is_closed"))?.is_truthy(py)? {
+            self.event_loop.call_method1(py, intern!(py, "remove_reader"), (self.port.ear.as_raw_fd(),))?;
+        }
+        Ok(())
+    }
+
+    /// Runs `make(number)`, a coroutine, as a task. It has to call [`LoopSide::task_ended`] with its number.
+    pub(crate) fn spawn(
+        &self,
+        py: Python<'_>,
+        make: impl FnOnce(usize) -> PyResult<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.tasks.lock().insert(number, None);
+        let task = make(number).and_then(|coroutine| {
+            imports::ASYNCIO_TASK.get(py)?.call((coroutine,), Some(self.task_arguments.bind(py)))
+        });
+        match task {
+            Ok(task) => {
+                // A task that has ended in its eager first step took its entry with it.
+                if let Some(entry) = self.tasks.lock().get_mut(&number) {
+                    *entry = Some(task.unbind());
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.tasks.lock().remove(&number);
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn task_ended(&self, number: usize) {
+        // The task may go with the entry, and its destructor may run Python: not under the lock.
+        let task = self.tasks.lock().remove(&number);
+        drop(task);
+    }
+
+    /// A number for something to wait for, and the waker that ends the wait.
+    pub(crate) fn wait(&self) -> (usize, Waker) {
+        let wait = self.next.fetch_add(1, Ordering::Relaxed);
+        (wait, Waker::from(Arc::new(LoopWaker { port: Arc::clone(&self.port), wait })))
+    }
+
+    /// An asyncio future that is done when the waker of `wait` is called.
+    pub(crate) fn future<'py>(&self, py: Python<'py>, wait: usize) -> PyResult<Bound<'py, PyAny>> {
+        let future = self.create_future.bind(py).call0()?;
+        self.waits.lock().insert(wait, future.clone().unbind());
+        Ok(future)
+    }
+
+    /// Nobody waits under this number any more.
+    pub(crate) fn forget(&self, wait: usize) {
+        let future = self.waits.lock().remove(&wait);
+        drop(future);
+    }
+
+    fn ready(&self, py: Python<'_>, wait: usize) -> PyResult<()> {
+        let Some(future) = self.waits.lock().remove(&wait) else { return Ok(()) };
+        let future = future.bind(py);
+        if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+            future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+        }
+        Ok(())
+    }
+
+    fn drain(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+        let mut bytes = [0; 64];
+        // Nothing to read: another turn has heard this bell already.
+        let _ = (&self.port.ear).read(&mut bytes);
+        self.port.mailbox.answer();
+        let started = Instant::now();
+        for _ in 0..BATCH {
+            match self.port.mailbox.take() {
+                Some(Letter::Task(task)) => task.start(py, self),
+                Some(Letter::Ready(wait)) => self.ready(py, wait)?,
+                None => return Ok(()),
+            }
+            if started.elapsed() > BATCH_TIME {
+                break;
+            }
+        }
+        if !self.port.mailbox.is_empty() {
+            self.port.mailbox.ring();
+        }
+        Ok(())
+    }
+}
+
+/// What the loop calls when the bell rings.
+#[pyclass(frozen, module = "bimetal._core")]
+struct Drain {
+    side: OnceLock<Arc<LoopSide>>,
+}
+
+#[pymethods]
+impl Drain {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        match self.side.get() {
+            Some(side) => side.drain(py),
+            None => Ok(()),
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.side.get() {
+            Some(side) => visit.call(&side.event_loop),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The plugin host, as Python sees it.
+
+use std::path::Path;
+
+use bimetal_host::{HandlerInfo, Host as NativeHost};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use crate::errors::from_host;
+
+/// The native handlers that routes can be bound to.
+#[pyclass(frozen, module = "bimetal._core")]
+pub(crate) struct Host {
+    pub(crate) host: NativeHost,
+}
+
+#[pymethods]
+impl Host {
+    #[new]
+    fn new() -> PyResult<Self> {
+        let host = NativeHost::new();
+        for plugin in <[&'static _; 0]>::default() {
+            host.register_static(plugin).map_err(|error| from_host(&error))?;
+        }
+        Ok(Host { host })
+    }
+
+    /// Loads a plugin library; `config` is JSON for its `init`.
+    #[pyo3(signature = (path, config = None))]
+    fn load<'py>(&self, py: Python<'py>, path: &str, config: Option<String>) -> PyResult<Bound<'py, PyList>> {
+        // Loading runs the plugin's code, which may take its time: not while others wait for the interpreter.
+        let handlers = py.detach(|| self.host.load(Path::new(path), config.as_deref()));
+        list(py, handlers.map_err(|error| from_host(&error))?)
+    }
+
+    /// Every handler, sorted by name.
+    fn handlers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        list(py, self.host.handlers())
+    }
+}
+
+fn list(py: Python<'_>, handlers: Vec<HandlerInfo>) -> PyResult<Bound<'_, PyList>> {
+    let list = PyList::empty(py);
+    for handler in handlers {
+        let info = PyDict::new(py);
+        info.set_item("name", handler.name)?;
+        info.set_item("plugin", handler.plugin)?;
+        info.set_item("source", handler.source)?;
+        info.set_item("kind", handler.kind.as_str())?;
+        info.set_item("meta", handler.meta_json)?;
+        list.append(info)?;
+    }
+    Ok(list)
+}

@@ -1,0 +1,30 @@
+//! Every Python object the extension imports, in one place.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+/// A name in a Python module, looked up at its first use.
+pub(crate) struct Import {
+    module: &'static str,
+    name: &'static str,
+    cell: PyOnceLock<Py<PyAny>>,
+}
+
+impl Import {
+    const fn new(module: &'static str, name: &'static str) -> Self {
+        Import { module, name, cell: PyOnceLock::new() }
+    }
+
+    /// The object.
+    pub(crate) fn get<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyAny>> {
+        self.cell
+            .get_or_try_init(py, || Ok(py.import(self.module)?.getattr(self.name)?.unbind()))
+            .map(|object| object.bind(py))
+    }
+}
+
+pub(crate) static ASYNCIO_TASK: Import = Import::new("asyncio", "Task");
+pub(crate) static FORMAT_EXCEPTION: Import = Import::new("traceback", "format_exception");
+pub(crate) static JSON_LOADS: Import = Import::new("json", "loads");
+pub(crate) static RENDER_JSON: Import = Import::new("bimetal.compile.render", "render_json");
+pub(crate) static STARLETTE_RESPONSE: Import = Import::new("starlette.responses", "Response");

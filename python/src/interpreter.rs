@@ -1,0 +1,14 @@
+//! Attaching to the interpreter. The one file that does; the lints hold that.
+
+use pyo3::prelude::*;
+
+/// Runs `work` attached to the interpreter. For threads of ours only: never on an I/O worker.
+#[expect(clippy::disallowed_methods, reason = "the one place where a thread of ours attaches")]
+pub(crate) fn attach<R>(work: impl FnOnce(Python<'_>) -> R) -> R {
+    Python::attach(work)
+}
+
+/// Runs the whole life of a thread with a thread state that stays: attaching within it is then cheap.
+pub(crate) fn keep_thread_state(life: impl FnOnce() + Send) {
+    attach(|py| py.detach(life));
+}
