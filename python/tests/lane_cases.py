@@ -42,7 +42,9 @@ def parameters() -> list[Case]:
     cases += [("GET", f"/float/{text}") for text in FLOATS] + [("GET", f"/query/float?value={text}") for text in FLOATS]
     cases += [("GET", f"/bool/{text}") for text in BOOLS] + [("GET", f"/query/bool?value={text}") for text in BOOLS]
     cases += [("GET", f"/str/{text}") for text in STRINGS if text not in (".", "..")]
-    cases += [("GET", f"/query/str{text}") for text in QUERY_STRINGS] + [("GET", f"/query/int{text}") for text in QUERY_STRINGS]
+    cases += [("GET", f"/query/str{text}") for text in QUERY_STRINGS] + [
+        ("GET", f"/query/int{text}") for text in QUERY_STRINGS
+    ]
     cases += [("GET", f"/rest/{text}") for text in [*STRINGS, "", "/", "a/b", "a//b", "a/b/", "%2F/"]]
     cases += [
         ("GET", target)
@@ -87,15 +89,25 @@ def short(body: bytes) -> str:
 
 
 def bodies() -> list[Case]:
-    cases = [case("POST", path, JSON, raw, note=short(raw)) for path in ["/json", "/dict", "/ints"] for raw in RAW_BODIES]
+    cases = [
+        case("POST", path, JSON, raw, note=short(raw)) for path in ["/json", "/dict", "/ints"] for raw in RAW_BODIES
+    ]
     for model in MODELS:
         raw = json.dumps(model).encode()
         cases += [case("POST", path, JSON, raw, note=short(raw)) for path in ["/model", "/model/dict", "/optional"]]
     raw = b'{"name": "n"}'
-    cases += [case("POST", path, [("Content-Type", t)], raw, note=t) for path in ["/model", "/json"] for t in CONTENT_TYPES]
+    cases += [
+        case("POST", path, [("Content-Type", t)], raw, note=t) for path in ["/model", "/json"] for t in CONTENT_TYPES
+    ]
     cases += [
         case("POST", "/model", [], raw, note="no content type"),
-        case("POST", "/model", [("Content-Type", "text/plain"), ("Content-Type", "application/json")], raw, note="two content types"),
+        case(
+            "POST",
+            "/model",
+            [("Content-Type", "text/plain"), ("Content-Type", "application/json")],
+            raw,
+            note="two content types",
+        ),
         case("POST", "/model", JSON, note="no body at all"),
         case("POST", "/optional", note="no body at all"),
         case("POST", "/optional", JSON, b"", note="empty"),

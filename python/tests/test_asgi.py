@@ -60,7 +60,11 @@ def test_values_of_the_scope(pair: Pair, request_: Case) -> None:
     pair.check(request_)
 
 
-@pytest.mark.parametrize("body", [None, b"", b"x", b"y" * 3_000_000, (b"a", b"b" * 100_000)], ids=["none", "empty", "one", "large", "chunked"])
+@pytest.mark.parametrize(
+    "body",
+    [None, b"", b"x", b"y" * 3_000_000, (b"a", b"b" * 100_000)],
+    ids=["none", "empty", "one", "large", "chunked"],
+)
 def test_request_messages(port: int, body: bytes | tuple[bytes, ...] | None) -> None:
     size = 0 if body is None else len(b"".join(body) if isinstance(body, tuple) else body)
     with Connection(port) as connection:

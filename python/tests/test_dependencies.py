@@ -42,7 +42,8 @@ def test_dependencies(pair: Pair, request_: Case) -> None:
 def events_of(pair: Pair, target: str, last: str) -> list[str]:
     """The events of one request up to `last`, which must be the same on both servers."""
     pair.same("GET", target)
-    return pair.same("GET", f"/events?until={last.replace(' ', '%20')}").json()
+    events: list[str] = pair.same("GET", f"/events?until={last.replace(' ', '%20')}").json()
+    return events
 
 
 @pytest.fixture(autouse=True)

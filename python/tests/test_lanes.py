@@ -68,8 +68,9 @@ def test_absolute_answers(pair: Pair, lane: str) -> None:
 @pytest.fixture(scope="module")
 def in_process() -> Iterator[Any]:
     """The application in a server of this process, whose counters can be read."""
-    import bimetal
     import lanes
+
+    import bimetal
 
     with bimetal.Server(lanes.app) as server:
         yield server

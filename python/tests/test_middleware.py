@@ -11,7 +11,18 @@ from harness.wire import Headers
 
 APP = "layers:by_first_segment"
 
-TARGETS = ["/sync", "/async", "/async?n=x", "/large", "/stream", "/http-error", "/boom", "/missing", "/short", "/openapi.json"]
+TARGETS = [
+    "/sync",
+    "/async",
+    "/async?n=x",
+    "/large",
+    "/stream",
+    "/http-error",
+    "/boom",
+    "/missing",
+    "/short",
+    "/openapi.json",
+]
 ORIGIN = [("Origin", "https://a.example")]
 STRANGER = [("Origin", "https://evil.example")]
 PREFLIGHT = [*ORIGIN, ("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "X-Token")]
@@ -21,7 +32,11 @@ GZIP = [("Accept-Encoding", "gzip")]
 CASES: dict[str, list[Case]] = {
     "function": [case("GET", t) for t in TARGETS] + [case("POST", "/echo", [], b"x" * 100000)],
     "pure": [case("GET", t) for t in TARGETS] + [case("POST", "/echo", [], (b"a", b"b"))],
-    "cors": [case("GET", t, h, note=n) for t in TARGETS for n, h in [("origin", ORIGIN), ("stranger", STRANGER), ("none", [])]]
+    "cors": [
+        case("GET", t, h, note=n)
+        for t in TARGETS
+        for n, h in [("origin", ORIGIN), ("stranger", STRANGER), ("none", [])]
+    ]
     + [case("OPTIONS", "/sync", PREFLIGHT, note="preflight"), case("OPTIONS", "/sync", BAD_PREFLIGHT, note="refused")]
     + [case("OPTIONS", "/sync", note="no preflight")],
     "gzip": [case("GET", t, h, note=n) for t in TARGETS for n, h in [("gzip", GZIP), ("identity", [])]],

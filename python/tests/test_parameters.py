@@ -17,7 +17,7 @@ UUID = "6e8bc430-9c3a-11d9-9669-0800200c9a66"
 def multipart(*parts: tuple[str, str, bytes]) -> dict[str, object]:
     """Keyword arguments of a multipart request: (disposition, further headers, content) for each part."""
     pieces = [
-        f'--edge\r\nContent-Disposition: form-data; {disposition}\r\n{extra}\r\n'.encode() + content + b"\r\n"
+        f"--edge\r\nContent-Disposition: form-data; {disposition}\r\n{extra}\r\n".encode() + content + b"\r\n"
         for disposition, extra, content in parts
     ]
     body = b"".join(pieces) + b"--edge--\r\n"
@@ -80,7 +80,11 @@ FORMS = [
         "/file/uploads",
         **multipart(  # type: ignore[arg-type]
             ('name="files"; filename="a.txt"', "Content-Type: text/plain\r\n", b"hello"),
-            ('name="files"; filename="gr\xfc\xdf.bin"', "Content-Type: application/x-thing\r\nX-Part: 1\r\n", b"\x00" * 3000000),
+            (
+                'name="files"; filename="gr\xfc\xdf.bin"',
+                "Content-Type: application/x-thing\r\nX-Part: 1\r\n",
+                b"\x00" * 3000000,
+            ),
             ('name="note"', "", b"two files"),
         ),
         note="two",

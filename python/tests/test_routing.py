@@ -79,6 +79,15 @@ def test_without_redirects_and_documentation() -> None:
 def test_root_path() -> None:
     """Behind a proxy that strips `/api`."""
     with serve_both("routing:app", "--root-path", "/api") as pair:
-        for target in ["/about/x?q=1", "/sub/hello", "/openapi.json", "/docs", "/slash", "/branch/leaf/1", "/api/no-slash", "/none"]:
+        for target in [
+            "/about/x?q=1",
+            "/sub/hello",
+            "/openapi.json",
+            "/docs",
+            "/slash",
+            "/branch/leaf/1",
+            "/api/no-slash",
+            "/none",
+        ]:
             pair.same("GET", target)
         assert pair.same("GET", "/about/x").json()["root_path"] == "/api"

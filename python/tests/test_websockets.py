@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +38,8 @@ def port(server_of_pair: ServerProcess) -> int:
 
 def open_socket(port: int, target: str, **options: Any) -> ClientConnection:
     options.setdefault("compression", None)
-    return connect(f"ws://127.0.0.1:{port}{target}", open_timeout=30, close_timeout=30, **options)
+    socket: ClientConnection = connect(f"ws://127.0.0.1:{port}{target}", open_timeout=30, close_timeout=30, **options)
+    return socket
 
 
 def both(pair: Pair, script: Callable[[int], Any]) -> Any:
@@ -116,8 +118,8 @@ def test_the_server_closes(pair: Pair, target: str) -> None:
 @pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "leaving"), (3000, "ü"), (4321, "mine")])
 def test_the_client_closes(pair: Pair, code: int, reason: str) -> None:
     def script(port: int) -> Any:
-        ws = open_socket(port, "/client-closes")
-        ws.close(code, reason)
+        with open_socket(port, "/client-closes") as ws:
+            ws.close(code, reason)
         return get(port, "/notes?until=closed").json()
 
     assert both(pair, script) == [f"{code} {reason}", "closed"]
@@ -143,7 +145,14 @@ def handshake(port: int, target: str, headers: list[tuple[str, str]]) -> Reply:
 
 @pytest.mark.parametrize(
     ("target", "status"),
-    [("/refuse", 403), ("/denial", 429), ("/guarded", 403), ("/validated/x", 403), ("/nothing", 403), ("/boom/before", 500)],
+    [
+        ("/refuse", 403),
+        ("/denial", 429),
+        ("/guarded", 403),
+        ("/validated/x", 403),
+        ("/nothing", 403),
+        ("/boom/before", 500),
+    ],
 )
 def test_a_refused_handshake(pair: Pair, target: str, status: int) -> None:
     replies = [handshake(port, target, HANDSHAKE) for port in pair.ports]
@@ -174,8 +183,8 @@ def test_dependencies(port: int) -> None:
     with open_socket(port, "/guarded", additional_headers={"Cookie": "cookie=ben"}) as ws:
         assert ws.recv(timeout=30) == "hello ben"
     assert get(port, "/notes?until=dependency%20exit").json()[0] == "dependency exit"
-    with pytest.raises(InvalidStatus):
-        open_socket(port, "/guarded")
+    with pytest.raises(InvalidStatus), open_socket(port, "/guarded"):
+        pass
 
 
 @pytest.mark.parametrize(("target", "codes"), [("/late-exception", {4001}), ("/boom/after", {1011, None})])
@@ -206,21 +215,21 @@ def test_both_sides_talk_at_once(port: int) -> None:
 
 
 def test_a_room_of_many(port: int) -> None:
-    members = [open_socket(port, f"/room/{n}") for n in range(40)]
-    try:
+    with contextlib.ExitStack() as stack:
+        members = [stack.enter_context(open_socket(port, f"/room/{n}")) for n in range(40)]
         for n, member in enumerate(members):
             assert member.recv(timeout=30) == f"welcome {n}"
         members[0].send("hello all")
         assert {member.recv(timeout=30) for member in members} == {"0: hello all"}
         assert get(port, "/http").status == 200
-    finally:
-        for member in members:
-            member.close()
 
 
 def test_a_plain_request_to_a_websocket_route(pair: Pair) -> None:
     assert pair.same("GET", "/echo").status == 404
-    assert handshake(pair.ours.port, "/http", HANDSHAKE).status == handshake(pair.reference.port, "/http", HANDSHAKE).status
+    assert (
+        handshake(pair.ours.port, "/http", HANDSHAKE).status
+        == handshake(pair.reference.port, "/http", HANDSHAKE).status
+    )
 
 
 @pytest.mark.parametrize(

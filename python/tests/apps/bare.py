@@ -24,7 +24,9 @@ async def answer(send, value, status=200):
 
 async def scope_shape(scope, receive, send):
     seen = {key: shape(value) for key, value in scope.items() if key != "headers"}
-    seen["headers"] = sorted({f"{type(k).__name__} {type(v).__name__} {type(pair).__name__}" for pair in scope["headers"] for k, v in [pair]})
+    seen["headers"] = sorted(
+        {f"{type(k).__name__} {type(v).__name__} {type(pair).__name__}" for pair in scope["headers"] for k, v in [pair]}
+    )
     await answer(send, seen)
 
 

@@ -127,9 +127,8 @@ async def async_where():
 @app.get("/async/timeout")
 async def async_timeout():
     try:
-        async with asyncio.timeout(0.01):
-            await asyncio.sleep(BOUND)
-    except TimeoutError:
+        await asyncio.wait_for(asyncio.sleep(BOUND), 0.01)
+    except asyncio.TimeoutError:
         return "timed out"
 
 

@@ -58,7 +58,8 @@ class Pure:
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
 
         async def send_with_header(message):
             if message["type"] == "http.response.start":
@@ -124,12 +125,14 @@ stacked_app.add_middleware(CORSMiddleware, allow_origins=["*"])
 stacked_app.add_middleware(Pure, name="outermost")
 
 APPS = {
-    name: value
-    for name, value in {
-        "function": function_app, "pure": pure_app, "cors": cors_app, "gzip": gzip_app, "hosts": hosts_app,
-        "https": https_app, "stacked": stacked_app,
-    }.items()
-}  # fmt: skip
+    "function": function_app,
+    "pure": pure_app,
+    "cors": cors_app,
+    "gzip": gzip_app,
+    "hosts": hosts_app,
+    "https": https_app,
+    "stacked": stacked_app,
+}
 
 app = FastAPI()
 
@@ -137,6 +140,7 @@ app = FastAPI()
 async def by_first_segment(scope, receive, send):
     """All of them behind one port: `/cors/sync` is `/sync` of the CORS application."""
     if scope["type"] == "lifespan":
-        return await app(scope, receive, send)
+        await app(scope, receive, send)
+        return
     _, name, rest = scope["path"].split("/", 2)
     await APPS[name]({**scope, "path": "/" + rest, "raw_path": ("/" + rest).encode()}, receive, send)

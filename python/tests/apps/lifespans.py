@@ -96,7 +96,8 @@ async def old_root():
 def bare(lifespan_part):
     async def application(scope, receive, send):
         if scope["type"] == "lifespan":
-            return await lifespan_part(scope, receive, send)
+            await lifespan_part(scope, receive, send)
+            return
         body = repr(sorted(scope["state"])).encode() if "state" in scope else b"no state"
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": body})

@@ -222,7 +222,9 @@ async def account_invalid():
 
 @app.get("/union")
 def union(which: int = 0) -> Account | Owner:
-    return Account(name="a") if which else Owner(name="o", born=dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.timezone.utc))
+    return (
+        Account(name="a") if which else Owner(name="o", born=dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.timezone.utc))
+    )
 
 
 @app.get("/status/{code}")

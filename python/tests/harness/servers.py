@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -34,7 +35,7 @@ class ServerProcess:
     def __init__(self, command: Sequence[str], port: int, cwd: Path, env: dict[str, str] | None = None) -> None:
         self.command = list(command)
         self.port = port
-        self._output = tempfile.TemporaryFile("w+b")
+        self._output = tempfile.TemporaryFile("w+b")  # noqa: SIM115 (closed with the server)
         self.process = subprocess.Popen(
             self.command,
             cwd=cwd,
@@ -94,10 +95,8 @@ class ServerProcess:
 
     def kill(self) -> None:
         """End it and everything it started, whatever state it is in."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait(STOP_TIMEOUT)
 
     def __enter__(self) -> ServerProcess:
