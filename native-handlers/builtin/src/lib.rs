@@ -1,1 +1,12 @@
-//! To be written.
+//! The native handlers that come with Bimetal. Their names have no prefix.
+//!
+//! | handler | answers |
+//! |---|---|
+//! | `health`, `livez` | 200 as long as the process serves requests |
+//! | `readyz` | 200 when the server takes requests, 503 while it starts and drains |
+
+mod probes;
+
+pub use bimetal::registry::{plugins, RegistryError};
+
+bimetal::plugin! { name: "builtin", prefix: "" }

@@ -1,0 +1,35 @@
+//! Health probes.
+
+use bimetal::prelude::{native_handler, Json, JsonSchema, Serialize, ServerState};
+
+/// What a probe answers.
+#[derive(Serialize, JsonSchema)]
+struct Status {
+    /// `ok`, `ready`, `starting` or `draining`.
+    status: &'static str,
+}
+
+const OK: Json<Status> = Json(Status { status: "ok" });
+
+/// Whether the process serves requests.
+#[native_handler]
+fn health() -> Json<Status> {
+    OK
+}
+
+/// Whether the process serves requests.
+#[native_handler]
+fn livez() -> Json<Status> {
+    OK
+}
+
+/// Whether the server takes requests of the application.
+#[native_handler]
+fn readyz(state: ServerState) -> (u16, Json<Status>) {
+    let (code, status) = match state {
+        ServerState::Ready => (200, "ready"),
+        ServerState::Starting => (503, "starting"),
+        ServerState::Draining => (503, "draining"),
+    };
+    (code, Json(Status { status }))
+}

@@ -1,0 +1,159 @@
+//! The code around a handler: an entry for the registry and the function that reads the arguments.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Attribute, Expr, ExprLit, Ident, ItemFn, Lit, Meta, Result, ReturnType};
+
+use crate::options::Options;
+use crate::signature::{check, Argument};
+
+/// The function, and what makes it a handler; on a mistake, the function and the error.
+pub(crate) fn expand(options: TokenStream, function: TokenStream) -> TokenStream {
+    match handler(options, &function) {
+        Ok(handler) => quote! { #function #handler },
+        Err(error) => {
+            let error = error.to_compile_error();
+            // The function stays, so that the error is the only one.
+            quote! { #function #error }
+        }
+    }
+}
+
+fn handler(options: TokenStream, function: &TokenStream) -> Result<TokenStream> {
+    let function: ItemFn = syn::parse2(function.clone()).map_err(|error| {
+        syn::Error::new(
+            error.span(),
+            "`#[native_handler]` goes on a function: `#[native_handler] fn name(...) -> ... { ... }`",
+        )
+    })?;
+    let options: Options = syn::parse2(options)?;
+    let arguments = check(&function, &options)?;
+    let ident = &function.sig.ident;
+    let name = match &options.name {
+        Some(name) => name.value(),
+        None => ident.to_string().trim_start_matches("r#").to_owned(),
+    };
+    let doc = doc_of(&function.attrs);
+    let response = match &function.sig.output {
+        ReturnType::Default => quote! { () },
+        ReturnType::Type(_, ty) => quote! { #ty },
+    };
+    let describe = describe(&arguments, &function.sig.output);
+    let is_async = function.sig.asyncness.is_some();
+    let body = body(ident, &arguments, is_async);
+    let implementation = if is_async {
+        quote! {
+            impl __private::AsyncHandler for Handler {
+                type Response = #response;
+
+                async fn start<'r>(
+                    request: __private::Request<'r>,
+                    slots: &'r [__private::Slot],
+                ) -> __private::Outcome<#response> {
+                    #body
+                }
+            }
+        }
+    } else {
+        quote! {
+            impl __private::SyncHandler for Handler {
+                fn call(
+                    request: __private::Request<'_>,
+                    slots: &[__private::Slot],
+                    response: &mut __private::ResponseWriter<'_>,
+                ) {
+                    let outcome: __private::Outcome<#response> = { #body };
+                    match outcome {
+                        ::core::result::Result::Ok(value) => __private::IntoResponse::into_response(value, response),
+                        ::core::result::Result::Err(rejections) => __private::reject(rejections, response),
+                    }
+                }
+            }
+        }
+    };
+    let call = match (is_async, options.blocking.is_some()) {
+        (true, _) => quote! {
+            __private::HandlerCall::Async(__private::start::<Handler>, __private::future_layout::<Handler>)
+        },
+        (false, true) => quote! { __private::HandlerCall::Blocking(__private::call::<Handler>) },
+        (false, false) => quote! { __private::HandlerCall::Sync(__private::call::<Handler>) },
+    };
+    Ok(quote! {
+        #[allow(clippy::all, clippy::pedantic, unused_qualifications, unused_variables)]
+        const _: () = {
+            use ::bimetal::__private;
+
+            struct Handler;
+
+            #implementation
+
+            #describe
+
+            __private::inventory::submit! {
+                __private::HandlerEntry {
+                    module: ::core::module_path!(),
+                    name: #name,
+                    doc: #doc,
+                    call: #call,
+                    describe,
+                }
+            }
+        };
+    })
+}
+
+/// The function that describes arguments and response. Types are checked at their own place in the source.
+fn describe(arguments: &[Argument], output: &ReturnType) -> TokenStream {
+    let slots = arguments.iter().map(|argument| {
+        let ty = &argument.ty;
+        let names = argument.names.iter().map(|name| name.to_string().trim_start_matches("r#").to_owned());
+        quote_spanned! {ty.span()=>
+            <#ty as __private::FromRequest<'_>>::describe(&__private::Argument { names: &[#(#names),*] }, operation)
+        }
+    });
+    let response = match output {
+        ReturnType::Default => quote! {},
+        ReturnType::Type(_, ty) => quote_spanned! {ty.span()=>
+            <#ty as __private::IntoResponse>::describe(operation);
+        },
+    };
+    quote! {
+        fn describe(operation: &mut __private::Operation) -> ::std::vec::Vec<__private::Slot> {
+            let slots = ::std::vec![#(#slots),*];
+            #response
+            slots
+        }
+    }
+}
+
+/// Reads every argument before it gives up, so that all that is wrong is told at once; then calls the function.
+fn body(ident: &Ident, arguments: &[Argument], is_async: bool) -> TokenStream {
+    let wait = is_async.then(|| quote! { .await });
+    let values: Vec<Ident> = (0..arguments.len()).map(|index| format_ident!("argument_{index}")).collect();
+    let reads = arguments.iter().zip(&values).enumerate().map(|(index, (argument, value))| {
+        let ty = &argument.ty;
+        quote_spanned! {ty.span()=>
+            let #value = <#ty as __private::FromRequest<'_>>::from_request(request, &slots[#index]);
+        }
+    });
+    quote! {
+        #(#reads)*
+        match (#(#values,)*) {
+            (#(::core::result::Result::Ok(#values),)*) => ::core::result::Result::Ok(#ident(#(#values),*) #wait),
+            #[allow(unreachable_patterns)]
+            (#(#values,)*) => ::core::result::Result::Err(::std::vec![#(#values.err()),*]),
+        }
+    }
+}
+
+fn doc_of(attributes: &[Attribute]) -> String {
+    let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
+        Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
+            _ => None,
+        },
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,70 @@
+//! The request's head.
+
+use super::{FromRequest, Rejection};
+use crate::describe::{Argument, Operation, Slot};
+use crate::{Request, ServerState};
+
+/// Method, path, query and headers of the request, looked up when asked for.
+///
+/// ```
+/// use bimetal::prelude::*;
+///
+/// #[native_handler]
+/// fn agent(request: RequestParts<'_>) -> String {
+///     format!("{} {}", request.method(), request.header("user-agent").unwrap_or("nobody"))
+/// }
+/// ```
+#[derive(Clone, Copy)]
+pub struct RequestParts<'r>(Request<'r>);
+
+impl<'r> RequestParts<'r> {
+    /// The method, `GET`.
+    pub fn method(&self) -> &'r str {
+        self.0.method()
+    }
+
+    /// The path, percent escapes resolved.
+    pub fn path(&self) -> &'r str {
+        self.0.path()
+    }
+
+    /// The query string as sent, without the question mark.
+    pub fn query(&self) -> &'r str {
+        self.0.query()
+    }
+
+    /// The first value of a header, if it is there and text; `name` in any case.
+    pub fn header(&self, name: &str) -> Option<&'r str> {
+        self.header_bytes(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// The first value of a header; `name` in any case.
+    pub fn header_bytes(&self, name: &str) -> Option<&'r [u8]> {
+        self.0.header(name)
+    }
+
+    /// Every header field in the order in which they were sent, names in lower case.
+    pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
+        self.0.headers()
+    }
+}
+
+impl<'r> FromRequest<'r> for RequestParts<'r> {
+    fn describe(_argument: &Argument, _operation: &mut Operation) -> Slot {
+        Slot::default()
+    }
+
+    fn from_request(request: Request<'r>, _slot: &'r Slot) -> Result<Self, Rejection> {
+        Ok(RequestParts(request))
+    }
+}
+
+impl<'r> FromRequest<'r> for ServerState {
+    fn describe(_argument: &Argument, _operation: &mut Operation) -> Slot {
+        Slot::default()
+    }
+
+    fn from_request(request: Request<'r>, _slot: &'r Slot) -> Result<Self, Rejection> {
+        Ok(request.server_state())
+    }
+}

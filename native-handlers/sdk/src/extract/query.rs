@@ -1,0 +1,145 @@
+//! Query parameters.
+
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use super::fields::{explain, explain_failure, read, Fields};
+use super::{FromRequest, Rejection, Source};
+use crate::describe::{Argument, Operation, Slot};
+use crate::Request;
+
+/// Query parameters: one, or a struct with a field for each.
+///
+/// As in FastAPI the last of several values counts, a `Vec` gets all of them, and an `Option` or a field with
+/// `#[serde(default)]` need not be there:
+///
+/// ```
+/// use bimetal::prelude::*;
+///
+/// #[derive(Deserialize, JsonSchema)]
+/// struct Search {
+///     q: String,
+///     #[serde(default)]
+///     tags: Vec<String>,
+///     limit: Option<i64>,
+/// }
+///
+/// #[native_handler]
+/// fn search(Query(search): Query<Search>, Query(page): Query<Option<i64>>) -> String {
+///     format!("{} {:?} {:?} {page:?}", search.q, search.tags, search.limit)
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Query<T>(pub T);
+
+impl<'r, T: DeserializeOwned + JsonSchema> FromRequest<'r> for Query<T> {
+    fn describe(argument: &Argument, operation: &mut Operation) -> Slot {
+        operation.query::<T>(argument)
+    }
+
+    fn from_request(request: Request<'r>, slot: &'r Slot) -> Result<Self, Rejection> {
+        let pairs = Pairs(request.query());
+        let invalid = |items| Rejection::invalid(Source::Query, items);
+        let value =
+            read(&pairs, slot).map_err(|error| invalid(explain_failure(&pairs, slot, "query", &error)))?;
+        if slot.constrained {
+            let items = explain(&pairs, slot, "query");
+            if !items.is_empty() {
+                return Err(invalid(items));
+            }
+        }
+        Ok(Query(value))
+    }
+}
+
+/// A query string as sent.
+struct Pairs<'r>(&'r str);
+
+impl<'r> Pairs<'r> {
+    fn iter(&self) -> impl DoubleEndedIterator<Item = (&'r str, &'r str)> {
+        self.0
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+    }
+}
+
+impl Fields for Pairs<'_> {
+    fn last(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.iter().rev().find(|(key, _)| decode(key) == name).map(|(_, value)| decode(value))
+    }
+
+    fn all(&self, name: &str) -> Vec<Cow<'_, str>> {
+        self.iter().filter(|(key, _)| decode(key) == name).map(|(_, value)| decode(value)).collect()
+    }
+
+    fn names(&self) -> Vec<Cow<'_, str>> {
+        let mut names: Vec<Cow<'_, str>> = Vec::new();
+        for name in self.iter().map(|(key, _)| decode(key)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+/// Form encoding resolved: `+` is a space, percent escapes are bytes, and bytes that are not UTF-8 become U+FFFD.
+fn decode(text: &str) -> Cow<'_, str> {
+    if !text.bytes().any(|b| matches!(b, b'+' | b'%')) {
+        return Cow::Borrowed(text);
+    }
+    let bytes = text.as_bytes();
+    let digit = |at: usize| bytes.get(at).and_then(|b| (*b as char).to_digit(16));
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        at += 1;
+        decoded.push(match (byte, digit(at), digit(at + 1)) {
+            (b'+', ..) => b' ',
+            (b'%', Some(high), Some(low)) => {
+                at += 2;
+                (high * 16 + low) as u8
+            }
+            _ => byte,
+        });
+    }
+    match String::from_utf8_lossy(&decoded) {
+        Cow::Borrowed(text) => text.to_owned(),
+        Cow::Owned(text) => text,
+    }
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{decode, Fields, Pairs};
+
+    #[test]
+    fn form_encoding_is_resolved() {
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("x+y%20z%2B", "x y z+"),
+            ("%C3%A9", "é"),
+            ("100%", "100%"),
+            ("%zz%4", "%zz%4"),
+            ("%FF", "\u{fffd}"),
+        ] {
+            assert_eq!(decode(text), expected);
+        }
+    }
+
+    #[test]
+    fn the_last_value_counts_and_a_list_gets_all() {
+        let pairs = Pairs("a=1&b&a=2&&c%20d=3&=4&e=f=g");
+        assert_eq!(pairs.last("a").as_deref(), Some("2"));
+        assert_eq!(pairs.all("a"), ["1", "2"]);
+        assert_eq!(pairs.last("b").as_deref(), Some(""));
+        assert_eq!(pairs.last("c d").as_deref(), Some("3"));
+        assert_eq!(pairs.last("e").as_deref(), Some("f=g"));
+        assert_eq!(pairs.last("x"), None);
+        assert_eq!(pairs.names(), ["a", "b", "c d", "", "e"]);
+    }
+}

@@ -1,0 +1,56 @@
+//! The host's table of functions, and what is done through it without a request: logging.
+
+use std::fmt::Display;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use bimetal_abi::{BmHost, BmSlice, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARN};
+
+static HOST: AtomicPtr<BmHost> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The table, once `init` has passed it. The host calls `init` before anything else.
+pub(crate) fn table() -> Option<&'static BmHost> {
+    // SAFETY: null or the host's table, which is static.
+    unsafe { HOST.load(Ordering::Acquire).as_ref() }
+}
+
+pub(crate) fn set_table(host: *const BmHost) {
+    HOST.store(host.cast_mut(), Ordering::Release);
+}
+
+/// Log lines from handlers, written by the server in its own format.
+pub mod log {
+    use super::{write, Display, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARN};
+
+    /// A failure someone must look at.
+    ///
+    /// ```
+    /// bimetal::log::error("the price list is empty");
+    /// ```
+    pub fn error(message: impl Display) {
+        write(LOG_ERROR, &message);
+    }
+
+    /// Something that should not happen but was dealt with.
+    pub fn warn(message: impl Display) {
+        write(LOG_WARN, &message);
+    }
+
+    /// What an operator wants to know.
+    pub fn info(message: impl Display) {
+        write(LOG_INFO, &message);
+    }
+
+    /// What a developer wants to know.
+    pub fn debug(message: impl Display) {
+        write(LOG_DEBUG, &message);
+    }
+}
+
+fn write(level: u32, message: &dyn Display) {
+    if let Some(log) = table().and_then(|host| host.log) {
+        let message = message.to_string();
+        let target = std::thread::current().name().unwrap_or("plugin").to_owned();
+        // SAFETY: the host's function; both texts live through the call.
+        unsafe { log(level, BmSlice::borrow_str(&target), BmSlice::borrow_str(&message)) };
+    }
+}

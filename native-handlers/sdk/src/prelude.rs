@@ -1,0 +1,10 @@
+//! What a crate of handlers needs: `use bimetal::prelude::*;`.
+
+pub use bytes::Bytes;
+pub use schemars::JsonSchema;
+pub use serde::{Deserialize, Serialize};
+
+pub use crate::{
+    native_handler, FromRequest, HttpError, IntoResponse, Json, Path, Query, RequestParts, Response,
+    ServerState, State,
+};

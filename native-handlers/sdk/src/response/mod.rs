@@ -1,0 +1,137 @@
+//! Responses: what a handler can return.
+
+mod builder;
+mod writer;
+
+pub use builder::Response;
+pub use writer::ResponseWriter;
+
+use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::describe::Operation;
+use crate::extract::Json;
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+const BYTES: &str = "application/octet-stream";
+
+/// A type a handler can return.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be returned from a native handler",
+    label = "not a response",
+    note = "a handler returns `Json<T>`, `&'static str`, `String`, `Bytes`, `Vec<u8>`, `()`, `Response`, `(u16, T)` with a status \
+            code, or `Result<T, HttpError>`: write `-> Json<{Self}>` to send JSON",
+    note = "the `T` of `Json` derives `Serialize` and `JsonSchema`"
+)]
+pub trait IntoResponse: Sized {
+    /// Adds the response to the handler's description; called once, when the plugin is loaded.
+    #[doc(hidden)]
+    fn describe(operation: &mut Operation);
+
+    /// Writes the response.
+    #[doc(hidden)]
+    fn into_response(self, response: &mut ResponseWriter<'_>);
+}
+
+impl<T: Serialize + JsonSchema> IntoResponse for Json<T> {
+    fn describe(operation: &mut Operation) {
+        operation.json_response::<T>();
+    }
+
+    fn into_response(self, response: &mut ResponseWriter<'_>) {
+        response.set_content_type(JSON);
+        response.write_json(&self.0);
+    }
+}
+
+impl IntoResponse for &'static str {
+    fn describe(operation: &mut Operation) {
+        operation.plain_response(TEXT);
+    }
+
+    fn into_response(self, response: &mut ResponseWriter<'_>) {
+        response.set_content_type(TEXT);
+        response.write_static(self.as_bytes());
+    }
+}
+
+impl IntoResponse for String {
+    fn describe(operation: &mut Operation) {
+        operation.plain_response(TEXT);
+    }
+
+    fn into_response(self, response: &mut ResponseWriter<'_>) {
+        response.set_content_type(TEXT);
+        response.write_owned(self.into_bytes());
+    }
+}
+
+impl IntoResponse for Vec<u8> {
+    fn describe(operation: &mut Operation) {
+        operation.plain_response(BYTES);
+    }
+
+    fn into_response(self, response: &mut ResponseWriter<'_>) {
+        response.set_content_type(BYTES);
+        response.write_owned(self);
+    }
+}
+
+impl IntoResponse for Bytes {
+    fn describe(operation: &mut Operation) {
+        operation.plain_response(BYTES);
+    }
+
+    fn into_response(self, response: &mut ResponseWriter<'_>) {
+        response.set_content_type(BYTES);
+        response.write_owned(self);
+    }
+}
+
+impl IntoResponse for &'static [u8] {
+    fn describe(operation: &mut Operation) {
+        operation.plain_response(BYTES);
+    }
+
+    fn into_response(self, response: &mut ResponseWriter<'_>) {
+        response.set_content_type(BYTES);
+        response.write_static(self);
+    }
+}
+
+/// No body and no content type.
+impl IntoResponse for () {
+    fn describe(_operation: &mut Operation) {}
+
+    fn into_response(self, _response: &mut ResponseWriter<'_>) {}
+}
+
+/// The same response with another status code.
+impl<T: IntoResponse> IntoResponse for (u16, T) {
+    fn describe(operation: &mut Operation) {
+        T::describe(operation);
+    }
+
+    fn into_response(self, response: &mut ResponseWriter<'_>) {
+        self.1.into_response(response);
+        // A response that failed on its way keeps the status that says so.
+        if !response.has_failed() {
+            response.set_status(self.0);
+        }
+    }
+}
+
+impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
+    fn describe(operation: &mut Operation) {
+        T::describe(operation);
+    }
+
+    fn into_response(self, response: &mut ResponseWriter<'_>) {
+        match self {
+            Ok(value) => value.into_response(response),
+            Err(error) => error.into_response(response),
+        }
+    }
+}

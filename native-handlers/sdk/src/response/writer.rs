@@ -1,0 +1,204 @@
+//! Writing a response into what the host lent, or handing it memory of the plugin's own.
+
+use std::ffi::c_void;
+use std::io;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::slice;
+
+use bimetal_abi::{
+    BmHeader, BmResponse, BmSlice, RESPONSE_LEASED, RESPONSE_OWNED, RESPONSE_STATIC, RESULT_OK,
+};
+use serde::Serialize;
+use sonic_rs::writer::WriteExt;
+
+use crate::host;
+
+/// Bodies up to this size are copied into the lent buffer: cheaper than handing over memory and getting it back.
+const COPIED: usize = 1024;
+
+/// Where a response is written to.
+pub struct ResponseWriter<'a> {
+    raw: &'a mut BmResponse,
+    failed: bool,
+}
+
+/// What a response keeps alive until the host releases it.
+#[derive(Default)]
+struct Owner {
+    _body: Option<Box<dyn AsRef<[u8]> + Send>>,
+    _text: Vec<(String, String)>,
+    _content_type: String,
+    headers: Vec<BmHeader>,
+}
+
+unsafe extern "C" fn release(owner: *mut c_void) {
+    // A body's own drop code may panic, and must not do so into the host.
+    let _ = std::panic::catch_unwind(|| {
+        // SAFETY: made by `ResponseWriter::own`; the host calls this once.
+        drop(unsafe { Box::from_raw(owner.cast::<Owner>()) });
+    });
+}
+
+impl<'a> ResponseWriter<'a> {
+    /// A writer for the response the host passed.
+    ///
+    /// # Safety
+    ///
+    /// `raw` is a response as the host prepares it, not used by anyone else for `'a`.
+    pub(crate) unsafe fn new(raw: *mut BmResponse) -> ResponseWriter<'a> {
+        // SAFETY: by this function's contract.
+        ResponseWriter { raw: unsafe { &mut *raw }, failed: false }
+    }
+
+    /// Sets the status code; 200 without.
+    pub fn set_status(&mut self, status: u16) {
+        self.raw.status = status.into();
+    }
+
+    /// Sets the content type; none is sent without.
+    pub fn set_content_type(&mut self, content_type: &'static str) {
+        self.raw.content_type = BmSlice::borrow_str(content_type);
+    }
+
+    /// Appends to the body.
+    pub fn write(&mut self, bytes: &[u8]) {
+        match self.spare(bytes.len()) {
+            Some(spare) => {
+                // SAFETY: `spare` has room for them, and is the host's, not ours.
+                unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), spare, bytes.len()) };
+                self.raw.len += bytes.len();
+            }
+            None => self.fail("the response is larger than the host allows"),
+        }
+    }
+
+    /// Makes a constant the body, without a copy.
+    pub fn write_static(&mut self, bytes: &'static [u8]) {
+        self.raw.kind = RESPONSE_STATIC;
+        self.raw.buf = bytes.as_ptr().cast_mut();
+        self.raw.len = bytes.len();
+    }
+
+    /// Makes `body` the body, without a copy where it is large.
+    pub fn write_owned(&mut self, body: impl AsRef<[u8]> + Send + 'static) {
+        if body.as_ref().len() <= COPIED {
+            return self.write(body.as_ref());
+        }
+        let body: Box<dyn AsRef<[u8]> + Send> = Box::new(body);
+        let bytes = (*body).as_ref();
+        self.raw.kind = RESPONSE_OWNED;
+        self.raw.buf = bytes.as_ptr().cast_mut();
+        self.raw.len = bytes.len();
+        self.own(Owner { _body: Some(body), ..Owner::default() });
+    }
+
+    /// Makes `value` as JSON the body.
+    pub fn write_json<T: Serialize + ?Sized>(&mut self, value: &T) {
+        if let Err(error) = sonic_rs::to_writer(&mut *self, value) {
+            self.fail(&error.to_string());
+        }
+    }
+
+    /// Sets header fields and, if given, a content type made at run time.
+    pub(crate) fn set_headers(&mut self, headers: Vec<(String, String)>, content_type: Option<String>) {
+        let list = headers
+            .iter()
+            .map(|(name, value)| BmHeader {
+                name: BmSlice::borrow_str(name),
+                value: BmSlice::borrow_str(value),
+            })
+            .collect();
+        if let Some(content_type) = &content_type {
+            // The text stays where it is when the `String` is moved into the owner.
+            self.raw.content_type = BmSlice::borrow_str(content_type);
+        }
+        if !headers.is_empty() || content_type.is_some() {
+            self.own(Owner {
+                _text: headers,
+                _content_type: content_type.unwrap_or_default(),
+                headers: list,
+                ..Owner::default()
+            });
+        }
+    }
+
+    /// Whether the response had to be replaced by a 500.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Replaces the response by a 500 and logs why.
+    pub(crate) fn fail(&mut self, reason: &str) {
+        host::log::error(format_args!("a response could not be written: {reason}"));
+        self.failed = true;
+        self.set_status(500);
+        self.set_content_type("application/json");
+        self.write_static(b"{\"detail\":\"Internal Server Error\"}");
+    }
+
+    /// Hands over what the host has to release. What an earlier call handed over is kept with it.
+    fn own(&mut self, mut owner: Owner) {
+        if self.raw.release.is_some() {
+            // SAFETY: made below, and not released yet.
+            let earlier = unsafe { Box::from_raw(self.raw.owner.cast::<Owner>()) };
+            let Owner { _body, _text, _content_type, headers } = *earlier;
+            owner._body = owner._body.or(_body);
+            if owner.headers.is_empty() {
+                (owner._text, owner.headers) = (_text, headers);
+            }
+            if owner._content_type.is_empty() {
+                owner._content_type = _content_type;
+            }
+        }
+        let owner = Box::new(owner);
+        self.raw.headers = owner.headers.as_ptr();
+        self.raw.n_headers = owner.headers.len() as u32;
+        self.raw.owner = Box::into_raw(owner).cast();
+        self.raw.release = Some(release);
+    }
+
+    /// The place behind what is written, with room for `additional` bytes.
+    fn spare(&mut self, additional: usize) -> Option<*mut u8> {
+        if self.raw.kind != RESPONSE_LEASED {
+            return None;
+        }
+        let wanted = self.raw.len.checked_add(additional)?;
+        if wanted > self.raw.cap {
+            let grow = host::table()?.response_grow?;
+            // SAFETY: the host's function with the response of the running call, of which `len` bytes are written.
+            if unsafe { grow(self.raw, wanted) } != RESULT_OK || self.raw.cap < wanted {
+                return None;
+            }
+        }
+        // SAFETY: `len` is within the buffer's `cap` bytes.
+        Some(unsafe { self.raw.buf.add(self.raw.len) })
+    }
+}
+
+impl io::Write for ResponseWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        ResponseWriter::write(self, bytes);
+        if self.failed {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl WriteExt for ResponseWriter<'_> {
+    fn reserve_with(&mut self, additional: usize) -> io::Result<&mut [MaybeUninit<u8>]> {
+        let spare = self.spare(additional).ok_or(io::ErrorKind::OutOfMemory)?;
+        // SAFETY: room for so many bytes, lent for writing, borrowed like `self`.
+        Ok(unsafe { slice::from_raw_parts_mut(spare.cast(), additional) })
+    }
+
+    unsafe fn flush_len(&mut self, additional: usize) -> io::Result<()> {
+        self.raw.len += additional;
+        Ok(())
+    }
+}
