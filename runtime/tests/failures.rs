@@ -4,7 +4,7 @@ mod common;
 
 use std::future::pending;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use bimetal_runtime::http::{Method, StatusCode};
 use bimetal_runtime::{Answer, Body, BodyMode, Response};
@@ -16,7 +16,7 @@ fn text(text: &str) -> Response {
 
 #[test]
 fn a_panic_answers_500_names_the_route_and_the_server_goes_on() {
-    let log = Log::default();
+    let log = common::Log::default();
     let _guard = tracing::subscriber::set_global_default(log.clone());
     let server = serve(vec![
         get("/now/{x}", |_| panic!("at once")),
@@ -43,7 +43,7 @@ fn a_panic_answers_500_names_the_route_and_the_server_goes_on() {
     client.head();
     client.assert_ended();
     assert_eq!(Client::connect(server.local_addr()).get("/fine").text(), "fine");
-    let log = log.0.lock().unwrap().join("\n");
+    let log = log.lines().join("\n");
     for part in ["/now/{x}", "at once", "/later", "later 1", "route /stream panicked"] {
         assert!(log.contains(part), "{part} is not in {log}");
     }
@@ -60,34 +60,6 @@ impl futures_core::Stream for PanickingStream {
     ) -> std::task::Poll<Option<Self::Item>> {
         panic!("midway")
     }
-}
-
-/// Collects the fields of every event.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
-
-impl tracing::Subscriber for Log {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
-    }
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn event(&self, event: &tracing::Event<'_>) {
-        struct Fields(String);
-        impl tracing::field::Visit for Fields {
-            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-                self.0 += &format!("{field}={value:?} ");
-            }
-        }
-        let mut fields = Fields(String::new());
-        event.record(&mut fields);
-        self.0.lock().unwrap().push(fields.0);
-    }
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 /// Says when it is dropped.

@@ -188,6 +188,58 @@ fn a_drain_ends_when_its_time_is_up() {
 }
 
 #[test]
+fn a_handler_that_never_returns_does_not_hold_up_the_stop_for_ever() {
+    let _alone = alone();
+    let (release, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let config = Config { drain_timeout: Duration::from_millis(1), ..Config::default() };
+    let server = serve_with(
+        config,
+        vec![get("/", move |_| {
+            let _ = gate.lock().unwrap().recv();
+            text("late")
+        })],
+    );
+    let mut client = Client::connect(server.local_addr());
+    client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+    common::until(|| server.stats().in_flight == 1);
+    assert!(!server.stop());
+    drop(release);
+    common::until(|| io_threads() == 0);
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_a_response_is_given_up() {
+    let _alone = alone();
+    let config = Config { body_timeout: Duration::from_millis(200), ..Config::default() };
+    let large = "x".repeat(20_000_000);
+    let server = serve_with(config, vec![get("/", move |_| text(&large))]);
+    let mut client = Client::connect(server.local_addr());
+    client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+    common::until(|| server.stats().connections == 1);
+    common::until(|| server.stats().connections == 0);
+    drop(client);
+}
+
+#[test]
+fn a_listening_socket_can_be_shared() {
+    let _alone = alone();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let start = |name: &'static str| {
+        let server = Server::from_listener(Config::default(), listener.try_clone().unwrap()).unwrap();
+        assert_eq!(server.local_addr(), address);
+        server.serve(table(vec![get("/", move |_| text(name))])).unwrap()
+    };
+    let (old, new) = (start("old"), start("new"));
+    assert!(old.stop());
+    for _ in 0..10 {
+        assert_eq!(Client::connect(address).get("/").text(), "new");
+    }
+    assert!(new.stop());
+}
+
+#[test]
 fn a_port_in_use_is_named_with_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

@@ -46,8 +46,10 @@ pub(crate) struct Connection {
     hung_up: Cell<bool>,
     /// The client was too slow: the stream reports an error.
     timed_out: Cell<bool>,
-    /// Wakes the task that reads the socket.
-    reader: RefCell<Option<Waker>>,
+    /// Since when the client has taken nothing of a response, in ticks.
+    stalled: Cell<Option<u32>>,
+    /// Wakes the task that serves the connection.
+    task: RefCell<Option<Waker>>,
     websocket: RefCell<Option<Arc<websocket::Link>>>,
 }
 
@@ -59,7 +61,8 @@ impl Connection {
             pulse,
             hung_up: Cell::new(false),
             timed_out: Cell::new(false),
-            reader: RefCell::new(None),
+            stalled: Cell::new(None),
+            task: RefCell::new(None),
             websocket: RefCell::new(None),
         })
     }
@@ -71,6 +74,11 @@ impl Connection {
 
     pub(crate) fn phase(&self) -> Phase {
         self.phase.get()
+    }
+
+    /// Since when the client has taken nothing of the response that is being written, in ticks.
+    pub(crate) fn stalled_since(&self) -> Option<u32> {
+        self.stalled.get()
     }
 
     pub(crate) fn set_idle(&self) {
@@ -101,7 +109,7 @@ impl Connection {
 
     /// Has the dispatcher look again.
     pub(crate) fn wake(&self) {
-        if let Some(waker) = &*self.reader.borrow() {
+        if let Some(waker) = &*self.task.borrow() {
             waker.wake_by_ref();
         }
     }
@@ -126,10 +134,10 @@ impl Connection {
         self.wake();
     }
 
-    fn remember_reader(&self, waker: &Waker) {
-        let mut reader = self.reader.borrow_mut();
-        if !reader.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            *reader = Some(waker.clone());
+    fn remember_task(&self, waker: &Waker) {
+        let mut task = self.task.borrow_mut();
+        if !task.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *task = Some(waker.clone());
         }
     }
 }
@@ -162,7 +170,7 @@ impl AsyncRead for Socket {
         }
         let read = Pin::new(&mut this.io).poll_read(cx, buf);
         if read.is_pending() {
-            connection.remember_reader(cx.waker());
+            connection.remember_task(cx.waker());
         } else if connection.phase.get() == Phase::Idle {
             connection.phase.set(Phase::Head(connection.pulse.tick.get()));
         }
@@ -172,7 +180,21 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, buf)
+        let this = self.get_mut();
+        let connection = &*this.connection;
+        if connection.timed_out.get() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let written = Pin::new(&mut this.io).poll_write(cx, buf);
+        if written.is_ready() {
+            connection.stalled.set(None);
+        } else {
+            connection.remember_task(cx.waker());
+            if connection.stalled.get().is_none() {
+                connection.stalled.set(Some(connection.pulse.tick.get()));
+            }
+        }
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -23,7 +23,7 @@ use crate::{Config, Error, ErrorKind, RouteTable};
 use worker::{Order, WorkerThread};
 
 /// What is allowed to a worker beyond its deadline before it is given up: it sits in a handler that does not return.
-const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
+const JOIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A bound server that does not listen yet.
 pub struct Server {
@@ -36,16 +36,19 @@ impl Server {
     /// Binds the address; connections are refused until [`Server::serve`]. An error of kind `Bind` names the address, one of
     /// kind `Config` the setting that is impossible.
     pub fn bind(config: Config) -> Result<Server, Error> {
-        let impossible =
-            |setting| Err(Error::new(ErrorKind::Config, format!("the setting {setting} must be at least 1")));
-        if config.io_threads == 0 {
-            return impossible("io_threads");
-        }
-        if config.max_connections == 0 {
-            return impossible("max_connections");
-        }
+        check(&config)?;
         let (socket, address) = bind::bind(&config)?;
         Ok(Server { config, socket, address })
+    }
+
+    /// Takes a socket that is bound already, for instance one that several processes share; `host` and `port` of
+    /// `config` are only used in messages. An error of kind `Bind` when the socket has no IP address.
+    pub fn from_listener(config: Config, listener: TcpListener) -> Result<Server, Error> {
+        check(&config)?;
+        let failed = |error| bind::bind_error(&config.host, config.port, error);
+        let address = listener.local_addr().map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        Ok(Server { config, socket: listener.into(), address })
     }
 
     /// The bound address.
@@ -87,6 +90,15 @@ impl Server {
         }
         Ok(running)
     }
+}
+
+fn check(config: &Config) -> Result<(), Error> {
+    for (setting, value) in [("io_threads", config.io_threads), ("max_connections", config.max_connections)] {
+        if value == 0 {
+            return Err(Error::new(ErrorKind::Config, format!("the setting {setting} must be at least 1")));
+        }
+    }
+    Ok(())
 }
 
 /// A server that accepts connections. Dropping it stops it at once.

@@ -303,8 +303,8 @@ async fn aborted(order: &mut watch::Receiver<Order>) {
     }
 }
 
-/// Closes connections whose client takes too long over a head or a body. actix-http has a deadline for the first head of a
-/// connection only.
+/// Closes connections whose client takes too long over a head, a body or the response. actix-http has a deadline for the
+/// first head of a connection only.
 async fn reap_slow_clients(worker: Rc<Worker>) {
     let Config { head_timeout, body_timeout, .. } = *worker.config;
     let tick = (head_timeout.min(body_timeout) / 4).clamp(Duration::from_millis(50), Duration::from_secs(1));
@@ -314,10 +314,17 @@ async fn reap_slow_clients(worker: Rc<Worker>) {
         sleep(tick).await;
         let now = worker.pulse.tick.get().wrapping_add(1);
         worker.pulse.tick.set(now);
-        worker.each_connection(|connection| match connection.phase() {
-            Phase::Head(since) if now.wrapping_sub(since) > head_ticks => connection.time_out(),
-            Phase::Body(since) if now.wrapping_sub(since) > body_ticks => connection.time_out(),
-            _ => {}
+        worker.each_connection(|connection| {
+            let too_slow = match connection.phase() {
+                Phase::Head(since) => now.wrapping_sub(since) > head_ticks,
+                Phase::Body(since) => now.wrapping_sub(since) > body_ticks,
+                Phase::Idle | Phase::Busy => false,
+            };
+            let stalled =
+                connection.stalled_since().is_some_and(|since| now.wrapping_sub(since) > body_ticks);
+            if too_slow || stalled {
+                connection.time_out();
+            }
         });
     }
 }
