@@ -75,6 +75,53 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
+fn a_pipelined_request_does_not_change_the_answer_to_the_one_before() {
+    let slow = |methods: &[Method], pattern: &str| {
+        route(methods, pattern, BodyMode::Buffered, |request| {
+            Answer::Later(Box::pin(async move {
+                for _ in 0..3 {
+                    tokio::task::yield_now().await;
+                }
+                text(&format!("{}{}", request.method(), std::str::from_utf8(request.body()).unwrap()))
+            }))
+        })
+    };
+    let server = serve(vec![slow(&[], "/")]);
+    let mut client = Client::connect(server.local_addr());
+    let wire = "GET / HTTP/1.1\r\nhost: t\r\n\r\nHEAD / HTTP/1.1\r\nhost: t\r\n\r\n\
+                POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 5\r\n\r\n\r\n\r\n!\
+                HEAD / HTTP/1.1\r\nhost: t\r\n\r\nGET / HTTP/1.1\r\nhost: t\r\n\r\nGET / HTTP/1.0\r\n\r\n";
+    client.send(wire);
+    for expected in ["GET", "HEAD", "POST\r\n\r\n!", "HEAD", "GET", "GET"] {
+        let mut reply = client.head();
+        assert_eq!((reply.status, reply.header("content-length")), (200, Some(&*expected.len().to_string())));
+        if expected != "HEAD" {
+            reply.body = client.take(expected.len());
+            assert_eq!(reply.text(), expected);
+        }
+    }
+    client.assert_ended();
+    // However the bytes are cut.
+    let mut client = Client::connect(server.local_addr());
+    for byte in wire.as_bytes() {
+        client.send([*byte]);
+    }
+    assert_eq!(String::from_utf8(client.rest()).unwrap().matches("HTTP/1.").count(), 6);
+}
+
+#[test]
+fn requests_that_end_with_the_connection_are_answered() {
+    let server = serve(vec![get("/{n}", |request| text(request.param(0).unwrap()))]);
+    for _ in 0..20 {
+        let mut client = Client::connect(server.local_addr());
+        client.send("GET /1 HTTP/1.1\r\nhost: t\r\n\r\nGET /2 HTTP/1.1\r\nhost: t\r\n\r\n");
+        client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!((client.reply().text(), client.reply().text()), ("1", "2"));
+        client.assert_ended();
+    }
+}
+
+#[test]
 fn head_gets_the_head_alone() {
     let both = [Method::GET, Method::HEAD];
     let server = serve(vec![

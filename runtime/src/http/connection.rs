@@ -6,11 +6,13 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{ready, Context, Poll, Waker};
 
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::gate::{Announced, Gate};
 use super::websocket;
 
 /// What the server waits for on a connection, since which tick of its worker.
@@ -42,6 +44,9 @@ pub(crate) struct Connection {
     local: Option<SocketAddr>,
     phase: Cell<Phase>,
     pulse: Rc<Pulse>,
+    gate: Cell<Gate>,
+    /// The socket has more for the dispatcher than the gate lets pass: bytes, or their end.
+    holding: Cell<bool>,
     /// Nothing more is read: the stream reports its end.
     hung_up: Cell<bool>,
     /// The client was too slow: the stream reports an error.
@@ -59,6 +64,8 @@ impl Connection {
             local,
             phase: Cell::new(Phase::Idle),
             pulse,
+            gate: Cell::default(),
+            holding: Cell::new(false),
             hung_up: Cell::new(false),
             timed_out: Cell::new(false),
             stalled: Cell::new(None),
@@ -81,8 +88,25 @@ impl Connection {
         self.stalled.get()
     }
 
-    pub(crate) fn set_idle(&self) {
+    /// A request has been parsed; `body` is what it announces.
+    pub(crate) fn begin_request(&self, body: Announced) {
+        self.phase.set(Phase::Busy);
+        self.change_gate(|gate| gate.announce(body));
+    }
+
+    /// A request has been answered.
+    pub(crate) fn end_request(&self) {
         self.phase.set(Phase::Idle);
+        self.change_gate(Gate::answered);
+    }
+
+    fn change_gate(&self, change: impl FnOnce(&mut Gate)) {
+        let mut gate = self.gate.get();
+        change(&mut gate);
+        self.gate.set(gate);
+        if self.holding.get() {
+            self.wake();
+        }
     }
 
     pub(crate) fn set_busy(&self) {
@@ -142,39 +166,93 @@ impl Connection {
     }
 }
 
+/// How much a client may pipeline behind the request that is being answered; more stays in the kernel.
+const MAX_HELD: usize = 64 * 1024;
+
 /// The socket, as the dispatcher sees it.
 pub(crate) struct Socket {
     io: TcpStream,
     connection: Rc<Connection>,
+    /// Read, and not for the dispatcher yet.
+    held: BytesMut,
+    /// The client has ended its side.
+    ended: bool,
 }
 
 impl Socket {
     pub(crate) fn new(io: TcpStream, connection: Rc<Connection>) -> Self {
-        Socket { io, connection }
+        Socket { io, connection, held: BytesMut::new(), ended: false }
     }
 
     pub(crate) fn connection(&self) -> &Rc<Connection> {
         &self.connection
+    }
+
+    /// Lets pass what may pass of the bytes in `buf` from `start` on; holds the rest.
+    fn pass(&mut self, buf: &mut ReadBuf<'_>, start: usize) {
+        let connection = &*self.connection;
+        let mut gate = connection.gate.get();
+        let bytes = &buf.filled()[start..];
+        let length = gate.pass(bytes, matches!(connection.phase.get(), Phase::Busy | Phase::Body(_)));
+        connection.gate.set(gate);
+        if length < bytes.len() {
+            self.held.extend_from_slice(&bytes[length..]);
+            connection.holding.set(true);
+            buf.set_filled(start + length);
+        }
+        if length > 0 && connection.phase.get() == Phase::Idle {
+            connection.phase.set(Phase::Head(connection.pulse.tick.get()));
+        }
+    }
+
+    /// While nothing may pass: reads on, to see a client that goes away and to be woken by it.
+    fn read_ahead(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let start = buf.filled().len();
+        while !self.ended && self.held.len() < MAX_HELD {
+            ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+            self.ended = buf.filled().len() == start;
+            self.held.extend_from_slice(&buf.filled()[start..]);
+            buf.set_filled(start);
+            self.connection.holding.set(true);
+        }
+        // Whoever is gone while its request is being answered gets no answer. One whose request is just about to be
+        // handled may get it at once.
+        if self.ended && self.connection.gate.get() != Gate::Parsed {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
     }
 }
 
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let connection = &*this.connection;
-        if connection.timed_out.get() {
+        if this.connection.timed_out.get() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        if connection.hung_up.get() {
+        if this.connection.hung_up.get() {
             return Poll::Ready(Ok(()));
         }
-        let read = Pin::new(&mut this.io).poll_read(cx, buf);
-        if read.is_pending() {
-            connection.remember_task(cx.waker());
-        } else if connection.phase.get() == Phase::Idle {
-            connection.phase.set(Phase::Head(connection.pulse.tick.get()));
+        this.connection.remember_task(cx.waker());
+        if this.connection.gate.get().is_shut() {
+            return this.read_ahead(cx, buf);
         }
-        read
+        let start = buf.filled().len();
+        if !this.held.is_empty() {
+            let length = this.held.len().min(buf.remaining());
+            buf.put_slice(&this.held[..length]);
+            this.held.advance(length);
+            let later = std::mem::take(&mut this.held);
+            this.pass(buf, start);
+            this.held.unsplit(later);
+            this.connection.holding.set(!this.held.is_empty() || this.ended);
+            return Poll::Ready(Ok(()));
+        }
+        if !this.ended {
+            ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+            this.pass(buf, start);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

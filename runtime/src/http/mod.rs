@@ -2,6 +2,7 @@
 
 mod body;
 mod connection;
+mod gate;
 mod head;
 mod incoming;
 mod outgoing;
@@ -20,5 +21,6 @@ pub use response::Response;
 pub use task::spawn_local;
 
 pub(crate) use connection::{Connection, Phase, Pulse, Socket};
+pub(crate) use gate::Announced;
 pub(crate) use incoming::Incoming;
 pub(crate) use outgoing::{Framing, Outgoing};

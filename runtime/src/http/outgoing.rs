@@ -24,7 +24,7 @@ pub(crate) struct Framing {
 }
 
 impl Framing {
-    pub(crate) fn of(request: &Request) -> Framing {
+    pub(crate) fn of(request: &mut Request) -> Framing {
         let upgrade = request.wants_upgrade() || request.is_unframed();
         Framing {
             head_only: *request.method() == Method::HEAD,

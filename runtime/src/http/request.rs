@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 
 use super::header::{self, HeaderMap};
 use super::incoming::Incoming;
-use super::{BodyReader, Connection, Head, HeaderName, HeaderValue, Method, Version};
+use super::{Announced, BodyReader, Connection, Head, HeaderName, HeaderValue, Method, Version};
 use crate::routing::Params;
 use crate::Error;
 
@@ -217,13 +217,27 @@ impl Request {
     }
 
     /// Whether actix reads the body as a stream without an end, though no protocol switch may follow.
-    pub(crate) fn is_unframed(&self) -> bool {
+    pub(crate) fn is_unframed(&mut self) -> bool {
+        if !self.has_payload() {
+            return false;
+        }
         *self.method() == Method::CONNECT
             || (self.headers().contains_key(header::UPGRADE)
                 && !self.headers().contains_key(header::TRANSFER_ENCODING)
                 && self.headers().get_all(header::UPGRADE).any(|value| {
                     value.to_str().is_ok_and(|value| value.trim().eq_ignore_ascii_case("websocket"))
                 }))
+    }
+
+    /// What the head says of the body, as the dispatcher understands it.
+    pub(crate) fn announced(&mut self) -> Announced {
+        if !self.has_payload() {
+            Announced::Nothing
+        } else if self.is_unframed() || self.headers().contains_key(header::TRANSFER_ENCODING) {
+            Announced::Unknown
+        } else {
+            self.content_length().map_or(Announced::Nothing, Announced::Length)
+        }
     }
 
     pub(crate) fn take_incoming(&mut self) -> Incoming {

@@ -17,11 +17,11 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn begin(worker: &Rc<Worker>, request: &Request) -> Exchange {
+    pub(super) fn begin(worker: &Rc<Worker>, request: &mut Request) -> Exchange {
         worker.counters().request_began();
         let connection = request.connection().cloned();
         if let Some(connection) = &connection {
-            connection.set_busy();
+            connection.begin_request(request.announced());
         }
         let log = worker.config().access_log.then(|| {
             Box::new(AccessEntry::new(request.method().clone(), request.path().to_owned(), request.peer()))
@@ -42,7 +42,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.worker.counters().request_ended(self.lane);
         if let Some(connection) = &self.connection {
-            connection.set_idle();
+            connection.end_request();
         }
         if let Some(log) = &self.log {
             log.write(self.status, self.lane);

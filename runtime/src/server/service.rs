@@ -56,8 +56,8 @@ fn serve(worker: &Rc<Worker>, inner: actix_http::Request) -> Respond {
     let limit = worker.config().max_body_size;
     let connection = inner.conn_data::<Rc<Connection>>().cloned();
     let mut request = Request::new(inner, connection, limit);
-    let framing = Framing::of(&request);
-    let exchange = Exchange::begin(worker, &request);
+    let framing = Framing::of(&mut request);
+    let exchange = Exchange::begin(worker, &mut request);
     let table = worker.routes().load();
     let websocket = request.is_websocket();
     let lookup = match table.fallback() {
@@ -120,7 +120,7 @@ fn expect(
     if !too_large && table.fallback().is_some() {
         return Ok(inner);
     }
-    let request = Request::new(inner, None, limit);
+    let mut request = Request::new(inner, None, limit);
     let response = if too_large {
         Response::from(&Incoming::too_large(limit))
     } else {
@@ -129,7 +129,7 @@ fn expect(
             Lookup::Route(..) | Lookup::Fallback(_) => return Ok(request.into_inner()),
         }
     };
-    Exchange::begin(worker, &request).set_status(response.status);
+    Exchange::begin(worker, &mut request).set_status(response.status);
     let mut refused = actix_http::Response::new(response.status);
     for (name, value) in response.headers {
         refused.headers_mut().append(name, value);

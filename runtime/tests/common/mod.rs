@@ -118,7 +118,7 @@ impl Client {
         Ok(length > 0)
     }
 
-    fn take(&mut self, length: usize) -> Vec<u8> {
+    pub fn take(&mut self, length: usize) -> Vec<u8> {
         while self.buffer.len() < length {
             assert!(self.fill().expect("reads"), "the connection ended within a response: {:?}", self.buffer);
         }
