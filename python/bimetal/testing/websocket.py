@@ -13,7 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 from typing_extensions import Self
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
@@ -190,9 +190,17 @@ class WebSocketTestSession:
         )
 
     def _close(self, code: int, reason: str) -> None:
-        if self._protocol.state is State.OPEN:
+        if self._protocol.state is not State.OPEN:
+            return
+        if code == CloseCode.ABNORMAL_CLOSURE:
+            # Stands for a connection that breaks without a close frame.
+            self._socket.shutdown(socket.SHUT_RDWR)
+            self._protocol.receive_eof()
+        elif code == CloseCode.NO_STATUS_RCVD:
+            self._protocol.send_close()
+        else:
             self._protocol.send_close(code, reason)
-            self._flush()
+        self._flush()
 
     def _flush(self) -> None:
         for data in self._protocol.data_to_send():
