@@ -26,11 +26,11 @@ pub struct Config {
     pub max_body_size: usize,
     /// How long an idle keep-alive connection stays open.
     pub keep_alive: Duration,
-    /// How long a client may take to send a request head. Beyond it the answer to the first one of a connection
-    /// is 408; on later ones the connection is closed.
+    /// How long a client may take to send a request head. Beyond it the answer to the first one of a
+    /// connection is 408; on later ones the connection is closed.
     pub head_timeout: Duration,
-    /// How long a client may pause within a request body that is being read, or take nothing of a response that is
-    /// being written; beyond it the connection is closed.
+    /// How long a client may pause within a request body that is being read, or take nothing of a response
+    /// that is being written; beyond it the connection is closed.
     pub body_timeout: Duration,
     /// How long [`Running::stop`](crate::Running::stop) waits for requests in flight.
     pub drain_timeout: Duration,

@@ -18,7 +18,8 @@ pub enum Body {
     Empty,
     /// The whole body.
     Full(Bytes),
-    /// Chunks as they come. Framed by the response's `content-length` header where it has one, chunked otherwise.
+    /// Chunks as they come. Framed by the response's `content-length` header where it has one, chunked
+    /// otherwise.
     Stream(ByteStream),
 }
 

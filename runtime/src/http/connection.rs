@@ -1,4 +1,5 @@
-//! One connection: the socket as the HTTP dispatcher reads it, and what requests, responses and the worker know of it.
+//! One connection: the socket as the HTTP dispatcher reads it, and what requests, responses and the worker
+//! know of it.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -215,8 +216,8 @@ impl Socket {
             buf.set_filled(start);
             self.connection.holding.set(true);
         }
-        // Whoever is gone while its request is being answered gets no answer. One whose request is just about to be
-        // handled may get it at once.
+        // Whoever is gone while its request is being answered gets no answer. One whose request is just about
+        // to be handled may get it at once.
         if self.ended && self.connection.gate.get() != Gate::Parsed {
             return Poll::Ready(Ok(()));
         }

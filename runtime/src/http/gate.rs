@@ -1,8 +1,9 @@
 //! One request at a time for the dispatcher.
 //!
-//! actix-http reads ahead: it parses the requests a client has pipelined while an earlier one is still being answered, and then frames
-//! that earlier answer by what it knows of the latest request. A `GET` followed by a `HEAD` gets no body that way. So the
-//! socket hands over the bytes of the next request only when the answer to the one before is complete.
+//! actix-http reads ahead: it parses the requests a client has pipelined while an earlier one is still being
+//! answered, and then frames that earlier answer by what it knows of the latest request. A `GET` followed by
+//! a `HEAD` gets no body that way. So the socket hands over the bytes of the next request only when the
+//! answer to the one before is complete.
 
 use memchr::memchr_iter;
 
@@ -35,7 +36,8 @@ pub(crate) enum Announced {
 /// The lines of a head so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lines {
-    /// There was a line with text: the next blank line ends the head. Blank lines before it are to be ignored.
+    /// There was a line with text: the next blank line ends the head. Blank lines before it are to be
+    /// ignored.
     begun: bool,
     /// The line that has not ended yet has text.
     text: bool,

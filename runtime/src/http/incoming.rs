@@ -16,8 +16,8 @@ pub(crate) struct Incoming {
     payload: Payload,
     connection: Option<Rc<Connection>>,
     limit: usize,
-    /// Bytes the client declared and has not sent yet, where nobody below frames the body: actix takes every request
-    /// with `Upgrade: websocket` for the start of a stream without an end.
+    /// Bytes the client declared and has not sent yet, where nobody below frames the body: actix takes every
+    /// request with `Upgrade: websocket` for the start of a stream without an end.
     unframed: Option<u64>,
     received: usize,
     ended: bool,

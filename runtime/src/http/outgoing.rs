@@ -19,7 +19,8 @@ pub(crate) struct Framing {
     head_only: bool,
     /// HTTP/1.0 knows no chunks: a body of unknown length ends with the connection.
     until_close: bool,
-    /// The client wanted another protocol. Whatever is not a switch to it ends the connection, because what the client sends next may be of that protocol.
+    /// The client wanted another protocol. Whatever is not a switch to it ends the connection, because what
+    /// the client sends next may be of that protocol.
     upgrade: bool,
 }
 
@@ -40,7 +41,8 @@ pub(crate) struct Outgoing<G> {
     part: Part,
     /// Dropped when the response has ended.
     guard: Option<G>,
-    /// A body nobody wants to read any more; held so that the connection is closed instead of read to its end.
+    /// A body nobody wants to read any more; held so that the connection is closed instead of read to its
+    /// end.
     _unread: Option<Incoming>,
 }
 

@@ -16,10 +16,11 @@ use super::{Announced, BodyReader, Connection, Head, HeaderName, HeaderValue, Me
 use crate::routing::Params;
 use crate::Error;
 
-/// A request as a [`Handler`](crate::Handler) gets it: routed, its body buffered where the route asked for that.
+/// A request as a [`Handler`](crate::Handler) gets it: routed, its body buffered where the route asked for
+/// that.
 ///
-/// It belongs to its I/O worker (it is not `Send`): a lane on another thread takes a [`Head`] with it. Nothing of
-/// the head is copied until somebody asks for a copy.
+/// It belongs to its I/O worker (it is not `Send`): a lane on another thread takes a [`Head`] with it.
+/// Nothing of the head is copied until somebody asks for a copy.
 pub struct Request {
     inner: actix_http::Request,
     /// The decoded path where it differs from the path as sent.
@@ -101,7 +102,8 @@ impl Request {
         self.headers().get(name)
     }
 
-    /// Calls `each` with every header field: names in lower case, in no certain order, but those of one name in theirs.
+    /// Calls `each` with every header field: names in lower case, in no certain order, but those of one name
+    /// in theirs.
     pub fn for_each_header(&self, mut each: impl FnMut(&str, &[u8])) {
         for (name, value) in self.headers() {
             each(name.as_str(), value.as_bytes());
@@ -152,8 +154,8 @@ impl Request {
 
     /// An owned copy of the head, headers in the order in which they were sent.
     ///
-    /// actix keeps headers in a hash map, but their values are slices of the one buffer they were read into, so
-    /// their addresses tell the order. Fields with an empty value have no address there: they come last.
+    /// actix keeps headers in a hash map, but their values are slices of the one buffer they were read into,
+    /// so their addresses tell the order. Fields with an empty value have no address there: they come last.
     pub fn to_head(&self) -> Head {
         let mut headers: Vec<(HeaderName, HeaderValue)> =
             self.headers().iter().map(|(name, value)| (name.clone(), value.clone())).collect();

@@ -17,8 +17,8 @@ pub struct Stats {
     pub connections: u64,
 }
 
-/// The counters of one I/O worker. Only that worker writes them, so counting needs no atomic read-modify-write; each
-/// worker has its own cache lines.
+/// The counters of one I/O worker. Only that worker writes them, so counting needs no atomic
+/// read-modify-write; each worker has its own cache lines.
 #[derive(Default)]
 #[repr(align(128))]
 pub(crate) struct Counters {

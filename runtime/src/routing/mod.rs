@@ -1,7 +1,7 @@
 //! Which handler answers a path and method.
 //!
-//! [`RouteTable`] gives Starlette's answer: the first route, in order of registration, that matches the decoded path and
-//! the method. It finds it without trying the routes one by one.
+//! [`RouteTable`] gives Starlette's answer: the first route, in order of registration, that matches the
+//! decoded path and the method. It finds it without trying the routes one by one.
 
 mod params;
 mod pattern;
@@ -35,7 +35,8 @@ impl Route {
     }
 }
 
-/// All routes of a server, in order of registration: the first that matches path and method answers, as in Starlette.
+/// All routes of a server, in order of registration: the first that matches path and method answers, as in
+/// Starlette.
 pub struct RouteTable {
     routes: Vec<Arc<Route>>,
     fallback: Option<Arc<Route>>,
@@ -55,9 +56,9 @@ pub enum Lookup<'a> {
 }
 
 impl RouteTable {
-    /// A table of `routes`. What no route answers goes to `fallback`; without one the answer is 404, or 405 with `Allow`
-    /// where the path matches but not the method. WebSocket handshakes go to `fallback` always; without one they
-    /// are routed like any other request.
+    /// A table of `routes`. What no route answers goes to `fallback`; without one the answer is 404, or 405
+    /// with `Allow` where the path matches but not the method. WebSocket handshakes go to `fallback` always;
+    /// without one they are routed like any other request.
     ///
     /// An error of kind `Route` names the pattern that cannot be read and says what is wrong with it.
     pub fn new(routes: Vec<Route>, fallback: Option<Route>) -> Result<RouteTable, Error> {

@@ -1,4 +1,5 @@
-//! One route pattern: read as Starlette's `compile_path` reads it, and matched as its regular expression would.
+//! One route pattern: read as Starlette's `compile_path` reads it, and matched as its regular expression
+//! would.
 
 use memchr::memchr;
 
@@ -116,7 +117,8 @@ impl Pattern {
     /// no literal has a brace (those mean something to the tree of segments).
     pub(crate) fn segments(&self) -> Option<Vec<Segment>> {
         let mut segments = Vec::new();
-        // Whether the text so far ends inside a segment that a literal has begun; a parameter needs a fresh one.
+        // Whether the text so far ends inside a segment that a literal has begun; a parameter needs a fresh
+        // one.
         let mut open: Option<String> = None;
         let mut after_param = false;
         for element in &self.elements {
@@ -126,7 +128,8 @@ impl Pattern {
                         return None;
                     }
                     let mut pieces = text.split('/');
-                    // What precedes the first slash is empty: checked above, and a pattern starts with a slash.
+                    // What precedes the first slash is empty: checked above, and a pattern starts with a
+                    // slash.
                     pieces.next();
                     for piece in pieces {
                         if let Some(done) = open.replace(piece.to_owned()) {
@@ -153,8 +156,8 @@ impl Pattern {
 
     /// Whether the pattern matches the whole of `path`, and what its parameters capture.
     pub(crate) fn matches(&self, path: &str) -> Option<Params> {
-        // A path can never match without the text the pattern starts and ends with. This also keeps the search
-        // below from trying every split of a long path that cannot match.
+        // A path can never match without the text the pattern starts and ends with. This also keeps the
+        // search below from trying every split of a long path that cannot match.
         if let Some(Element::Literal(prefix)) = self.elements.first() {
             if !path.starts_with(&**prefix) {
                 return None;

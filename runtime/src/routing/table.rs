@@ -24,8 +24,8 @@ struct Candidate {
 /// Finds the routes for a path without trying them one by one.
 ///
 /// - A path that is a pattern itself: one hash lookup gives every route that matches it, precomputed.
-/// - Otherwise a tree finds the shape (`/users/{}/posts`), which lists every route that overlaps with it. Those of the same shape
-///   match; the few others are tried.
+/// - Otherwise a tree finds the shape (`/users/{}/posts`), which lists every route that overlaps with it.
+///   Those of the same shape match; the few others are tried.
 /// - Otherwise only odd patterns (converters, parts of segments) are left: a list.
 ///
 /// Each list is in order of registration, so the first that matches is Starlette's choice.
@@ -88,7 +88,8 @@ impl Index {
             let found = routes.iter().find(|exact| accepts(exact.route))?;
             return Some((found.route, found.params.clone()));
         }
-        // A newline at the end, or inside of a parameter, means something to a regular expression. Only an escaped path has one.
+        // A newline at the end, or inside of a parameter, means something to a regular expression. Only an
+        // escaped path has one.
         if memchr::memchr(b'\n', path.as_bytes()).is_some() {
             return self.try_each(path, 0..self.patterns.len(), accepts);
         }

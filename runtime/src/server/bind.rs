@@ -14,7 +14,10 @@ pub(super) fn bind(config: &Config) -> Result<(Socket, SocketAddr), Error> {
         let shown = display(&config.host, config.port);
         Error::new(
             ErrorKind::Bind,
-            format!("cannot listen on {shown}: the host name cannot be resolved (choose an address of this machine with --host)"),
+            format!(
+                "cannot listen on {shown}: the host name cannot be resolved (choose an address of this machine \
+                 with --host)"
+            ),
         )
         .with_cause(error)
     })?;
@@ -44,7 +47,8 @@ fn bind_one(address: SocketAddr) -> io::Result<Socket> {
 pub(super) fn bind_error(host: &str, port: u16, error: io::Error) -> Error {
     let why = match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "address already in use (another process has the port; choose another with --port, or 0 for any free one)"
+            "address already in use (another process has the port; choose another with --port, or 0 for any \
+             free one)"
                 .to_owned()
         }
         io::ErrorKind::PermissionDenied => {

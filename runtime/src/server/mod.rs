@@ -1,8 +1,8 @@
 //! Bind, accept, workers, drain.
 //!
-//! Each I/O worker is a thread with a runtime of its own that accepts from the shared listening socket and serves what it accepted
-//! until the connection ends. actix-http does the protocol; accepting is done here, since a server must start
-//! and stop within milliseconds and leave no thread behind.
+//! Each I/O worker is a thread with a runtime of its own that accepts from the shared listening socket and
+//! serves what it accepted until the connection ends. actix-http does the protocol; accepting is done here,
+//! since a server must start and stop within milliseconds and leave no thread behind.
 
 mod bind;
 mod exchange;
@@ -22,7 +22,8 @@ use crate::metrics::Stats;
 use crate::{Config, Error, ErrorKind, RouteTable};
 use worker::{Order, WorkerThread};
 
-/// What is allowed to a worker beyond its deadline before it is given up: it sits in a handler that does not return.
+/// What is allowed to a worker beyond its deadline before it is given up: it sits in a handler that does not
+/// return.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A bound server that does not listen yet.
@@ -33,16 +34,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the address; connections are refused until [`Server::serve`]. An error of kind `Bind` names the address, one of
-    /// kind `Config` the setting that is impossible.
+    /// Binds the address; connections are refused until [`Server::serve`]. An error of kind `Bind` names the
+    /// address, one of kind `Config` the setting that is impossible.
     pub fn bind(config: Config) -> Result<Server, Error> {
         check(&config)?;
         let (socket, address) = bind::bind(&config)?;
         Ok(Server { config, socket, address })
     }
 
-    /// Takes a socket that is bound already, for instance one that several processes share; `host` and `port` of
-    /// `config` are only used in messages. An error of kind `Bind` when the socket has no IP address.
+    /// Takes a socket that is bound already, for instance one that several processes share; `host` and `port`
+    /// of `config` are only used in messages. An error of kind `Bind` when the socket has no IP address.
     pub fn from_listener(config: Config, listener: TcpListener) -> Result<Server, Error> {
         check(&config)?;
         let failed = |error| bind::bind_error(&config.host, config.port, error);
@@ -58,8 +59,8 @@ impl Server {
 
     /// Listens and serves `table` on threads of its own, until [`Running::stop`].
     ///
-    /// An error of kind `Bind` when another process listens on the port by now, of kind `Server` when the threads
-    /// cannot be started.
+    /// An error of kind `Bind` when another process listens on the port by now, of kind `Server` when the
+    /// threads cannot be started.
     pub fn serve(self, table: Arc<RouteTable>) -> Result<Running, Error> {
         let Server { config, socket, address } = self;
         let backlog = i32::try_from(config.backlog).unwrap_or(i32::MAX);

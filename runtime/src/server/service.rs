@@ -20,8 +20,8 @@ use crate::http::{
 use crate::lane::BodyMode;
 use crate::routing::Lookup;
 
-/// How long a client may go on sending what nobody reads after the response: closing at once could destroy the response
-/// on its way.
+/// How long a client may go on sending what nobody reads after the response: closing at once could destroy
+/// the response on its way.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// The HTTP/1 protocol on the connections of `worker`.
@@ -107,7 +107,8 @@ fn refusal(lookup: &Lookup<'_>) -> Response {
     }
 }
 
-/// Decides about `Expect: 100-continue`: whether the client may send the body, or gets its refusal before it does.
+/// Decides about `Expect: 100-continue`: whether the client may send the body, or gets its refusal before it
+/// does.
 fn expect(
     worker: &Rc<Worker>,
     inner: actix_http::Request,

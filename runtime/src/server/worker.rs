@@ -37,7 +37,8 @@ pub(super) enum Order {
 /// How long accepting pauses when the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Turns of the event loop in which a stopping worker learns of connections and of requests that are there already.
+/// Turns of the event loop in which a stopping worker learns of connections and of requests that are there
+/// already.
 const LAST_TURNS: usize = 4;
 
 /// A started worker, seen from outside.
@@ -303,8 +304,8 @@ async fn aborted(order: &mut watch::Receiver<Order>) {
     }
 }
 
-/// Closes connections whose client takes too long over a head, a body or the response. actix-http has a deadline for the
-/// first head of a connection only.
+/// Closes connections whose client takes too long over a head, a body or the response. actix-http has a
+/// deadline for the first head of a connection only.
 async fn reap_slow_clients(worker: Rc<Worker>) {
     let Config { head_timeout, body_timeout, .. } = *worker.config;
     let tick = (head_timeout.min(body_timeout) / 4).clamp(Duration::from_millis(50), Duration::from_secs(1));

@@ -1,8 +1,8 @@
 //! WebSockets: the handshake, frames in and out, on the I/O worker.
 //!
-//! A handler looks at the request, may take its time, and then either returns any [`Response`] (which denies the
-//! handshake) or calls [`accept`], starts a task for the [`Receiver`] with [`spawn_local`](super::spawn_local), and returns the
-//! response it got:
+//! A handler looks at the request, may take its time, and then either returns any [`Response`] (which denies
+//! the handshake) or calls [`accept`], starts a task for the [`Receiver`] with
+//! [`spawn_local`](super::spawn_local), and returns the response it got:
 //!
 //! ```
 //! use bimetal_runtime::http::{spawn_local, websocket};
@@ -46,7 +46,8 @@ pub use sender::Sender;
 
 pub(crate) use link::Link;
 
-/// A message of a WebSocket, either way. Continuation frames are joined, pings are answered before you see them.
+/// A message of a WebSocket, either way. Continuation frames are joined, pings are answered before you see
+/// them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// A text message.
@@ -81,8 +82,8 @@ pub fn subprotocols(request: &Request) -> Vec<String> {
 
 /// Accepts: the 101 response to return from the handler, and both directions.
 ///
-/// Messages larger than `max_message_size` bytes, frames joined, end the connection with code 1009. When the server stops it
-/// closes every WebSocket with code 1012, and its [`Receiver`] reports the same.
+/// Messages larger than `max_message_size` bytes, frames joined, end the connection with code 1009. When the
+/// server stops it closes every WebSocket with code 1012, and its [`Receiver`] reports the same.
 ///
 /// An error of kind `BadBody` when the handshake is not a valid one (`From<&Error> for Response` answers it).
 pub fn accept(

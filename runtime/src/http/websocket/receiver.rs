@@ -21,8 +21,8 @@ const FRAME_HEAD: usize = 14;
 
 /// What the client sends. Stays on the I/O worker.
 ///
-/// Pings are answered and the client's close is noticed while [`Receiver::next`] is awaited. A dropped receiver goes on
-/// doing both in the background and discards the messages.
+/// Pings are answered and the client's close is noticed while [`Receiver::next`] is awaited. A dropped
+/// receiver goes on doing both in the background and discards the messages.
 pub struct Receiver {
     reader: Option<Reader>,
 }
@@ -49,10 +49,11 @@ impl Receiver {
         }
     }
 
-    /// The next message; after the client's close (1005 without a code, 1006 when the connection broke) `None`.
+    /// The next message; after the client's close (1005 without a code, 1006 when the connection broke)
+    /// `None`.
     ///
-    /// What the client got wrong is reported as the close it was answered with: 1002 for a protocol error, 1007 for text that is
-    /// not UTF-8, 1009 for a message that is too large. When the server stops: 1012.
+    /// What the client got wrong is reported as the close it was answered with: 1002 for a protocol error,
+    /// 1007 for text that is not UTF-8, 1009 for a message that is too large. When the server stops: 1012.
     pub async fn next(&mut self) -> Option<Message> {
         let message = self.reader.as_mut()?.next().await;
         if let Message::Close(..) = message {
@@ -61,7 +62,8 @@ impl Receiver {
         Some(message)
     }
 
-    /// Leaves what may still come to a task in the background: the client's answer to our close frame, at least.
+    /// Leaves what may still come to a task in the background: the client's answer to our close frame, at
+    /// least.
     fn detach(&mut self) {
         let Some(mut reader) = self.reader.take() else { return };
         reader.link.receiver_dropped();

@@ -35,13 +35,14 @@ pub struct Sender {
 impl Sender {
     /// Queues a message; waits while the bounded queue is full. An error of kind `Disconnected` once closed.
     ///
-    /// The codes 1005 and 1006 cannot be sent: closing with them sends a close frame without a code. A reason longer
-    /// than 123 bytes is cut.
+    /// The codes 1005 and 1006 cannot be sent: closing with them sends a close frame without a code. A reason
+    /// longer than 123 bytes is cut.
     pub async fn send(&self, message: Message) -> Result<(), Error> {
         self.queue.send(message).await.map_err(|_| disconnected())
     }
 
-    /// Queues a message if there is room. Errors of kind `Disconnected` once closed, `Overloaded` while the queue is full.
+    /// Queues a message if there is room. Errors of kind `Disconnected` once closed, `Overloaded` while the
+    /// queue is full.
     pub fn try_send(&self, message: Message) -> Result<(), Error> {
         self.queue.try_send(message).map_err(|error| match error {
             mpsc::error::TrySendError::Closed(_) => disconnected(),
