@@ -268,6 +268,9 @@ fn statuses_without_a_body_have_none() {
     }
     assert_eq!(client.get("/200").text(), "not to be seen");
     assert_eq!(client.get("/201").header("content-length"), Some("14"));
+    // A status nobody has named has no reason phrase.
+    client.send("GET /299 HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    assert!(client.rest().starts_with(b"HTTP/1.1 299 \r\n"));
 }
 
 #[test]

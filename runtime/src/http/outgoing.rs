@@ -76,6 +76,9 @@ impl<G> Outgoing<G> {
     ) -> actix_http::Response<Outgoing<G>> {
         let Response { status, headers, body } = response;
         let mut head = actix_http::Response::with_body(status, ());
+        if status.canonical_reason().is_none() {
+            head.head_mut().reason = Some("");
+        }
         let mut declared: Option<HeaderValue> = None;
         let mut close = framing.upgrade || unread.is_some();
         for (name, value) in headers {
