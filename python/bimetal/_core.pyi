@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypedDict, final
+from typing import Any, final
 
+from bimetal.binding import HandlerInfo
 from bimetal.compile.plan import RoutePlan
 
 class BimetalError(Exception):
@@ -19,15 +20,6 @@ class RouteError(BimetalError):
 
 class PluginError(BimetalError):
     """A plugin or a native handler cannot be used."""
-
-class HandlerInfo(TypedDict):
-    """One native handler a host knows."""
-
-    name: str
-    plugin: str
-    source: str
-    kind: str
-    meta: str
 
 @final
 class Host:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -124,3 +124,18 @@ def _check_stub(function: Any) -> None:
         raise TypeError(
             f"the stub of a native route must be a function written with def, not a {type(function).__name__}"
         )
+
+
+class HandlerInfo(TypedDict):
+    """One native handler a host knows."""
+
+    #: The name routes are bound to.
+    name: str
+    #: The plugin it comes from.
+    plugin: str
+    #: `builtin`, `static`, or the path of the plugin's library.
+    source: str
+    #: `sync`, `blocking` or `async`.
+    kind: str
+    #: Parameters, body and response: a JSON object.
+    meta: str

@@ -8,7 +8,8 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bimetal._core import HandlerInfo, Host
+from bimetal._core import Host
+from bimetal.binding import HandlerInfo
 from bimetal.errors import PluginError
 
 #: A library's path, or the path and the configuration its `init` gets (turned into JSON).

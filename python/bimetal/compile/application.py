@@ -85,6 +85,8 @@ def _overridden(instance: Any, base: type, names: tuple[str, ...]) -> str | None
     name = overridden(instance, base, names)
     if name is None:
         return None
+    if type(instance) is base:
+        return f"{name} was replaced on this {base.__name__}"
     return f"{type(instance).__name__}.{name} replaces {base.__name__}.{name}"
 
 

@@ -10,8 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.security.base import SecurityBase
 
-from bimetal._core import HandlerInfo
-from bimetal.binding import NativeBinding
+from bimetal.binding import HandlerInfo, NativeBinding
 from bimetal.compile.application import middleware_name, overridden, telemetry_enabled
 from bimetal.compile.plan import RoutePlan
 from bimetal.compile.source import location, qualified_name
@@ -50,7 +49,10 @@ def compile_native_route(
             f"accept it with bypass=[{listed}], or serve the route in Python"
         )
     if handlers is not None:
-        differences = check_stub(effective, json.loads(handlers[binding.name]["meta"] or "{}"))
+        meta = json.loads(handlers[binding.name]["meta"] or "{}")
+        if problem := meta.get("error"):
+            raise PluginError(f"{where}: the native handler {binding.name!r} cannot be used: {problem}")
+        differences = check_stub(effective, meta)
         if differences:
             raise RouteError(
                 f"{where}: the stub and the native handler {binding.name!r} differ: {'; '.join(differences)}"

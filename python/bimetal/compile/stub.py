@@ -1,7 +1,8 @@
 """Comparing a native route's typed stub with what its handler says about itself.
 
-The handler's metadata is JSON: `{"parameters": [{"name", "in", "required", "schema"}], "request_body": schema or null,
-"response": schema or null, "summary": text}`, with JSON Schema in `schema`.
+The handler's metadata is JSON: `{"parameters": [{"name", "in", "required", "schema"}], "request_body": {"required",
+"content_type", "schema"} or null, "schemas": {name: schema}}` and more, with JSON Schema in `schema`; references into
+`schemas` have the form `#/components/schemas/name`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ def check_stub(effective: Any, meta: Mapping[str, Any]) -> list[str]:
 
     The route's path is compared for every stub: a handler cannot read a path parameter the route does not have.
     """
+    root = {"components": {"schemas": meta.get("schemas") or {}}}
     handler = {
-        (parameter["in"], parameter["name"]): (bool(parameter.get("required")), _types(parameter.get("schema") or {}))
+        (parameter["in"], parameter["name"]): (bool(parameter.get("required")), _types(parameter.get("schema"), root))
         for parameter in meta.get("parameters") or []
     }
     differences = [
@@ -37,7 +39,7 @@ def check_stub(effective: Any, meta: Mapping[str, Any]) -> list[str]:
     if not stub and not dependant.body_params:
         return differences
     differences += _parameter_differences(stub, handler)
-    differences += _body_differences(dependant, meta.get("request_body"))
+    differences += _body_differences(dependant, meta.get("request_body"), root)
     return differences
 
 
@@ -72,7 +74,7 @@ def _parameter_differences(
     return differences
 
 
-def _body_differences(dependant: Dependant, body: Any) -> list[str]:
+def _body_differences(dependant: Dependant, body: Any, root: dict[str, Any]) -> list[str]:
     if bool(dependant.body_params) != bool(body):
         return [
             "the stub takes a request body, the handler none"
@@ -81,7 +83,8 @@ def _body_differences(dependant: Dependant, body: Any) -> list[str]:
         ]
     if not body or len(dependant.body_params) != 1:
         return []
-    ours, theirs = _members(_schema(dependant.body_params[0])), _members(body)
+    own_schema = _schema(dependant.body_params[0])
+    ours, theirs = _members(own_schema, own_schema), _members(body.get("schema") or {}, root)
     if ours is None or theirs is None:
         return []
     differences = []
@@ -107,13 +110,13 @@ def _schema(field: Any) -> dict[str, Any]:
         return {}
 
 
-def _members(schema: dict[str, Any]) -> dict[str, Parameter] | None:
+def _members(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Parameter] | None:
     """The fields of an object schema; None for anything else."""
-    resolved = _resolve(schema, schema)
+    resolved = _resolve(schema, root)
     if not isinstance(resolved.get("properties"), dict):
         return None
     required = resolved.get("required") or []
-    return {name: (name in required, _types(part, schema)) for name, part in resolved["properties"].items()}
+    return {name: (name in required, _types(part, root)) for name, part in resolved["properties"].items()}
 
 
 def _types(schema: Any, root: dict[str, Any] | None = None) -> frozenset[str]:

@@ -1,0 +1,345 @@
+"""Which lane a route gets, and the reason a reader sees where it is not a compiled one."""
+
+from __future__ import annotations
+
+import functools
+from typing import Annotated, Any
+
+import fastapi
+import fastapi.routing
+import pytest
+from bimetal import APIRouter, Bimetal
+from bimetal.compile import compile_app, versions
+from fastapi import (
+    BackgroundTasks,
+    Body,
+    Cookie,
+    Depends,
+    FastAPI,
+    Form,
+    Header,
+    Query,
+    Request,
+    Response,
+    Security,
+    UploadFile,
+)
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.security import HTTPBasic
+from pydantic import BaseModel
+from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import BaseRoute, Host, Match, Mount, Route
+
+
+class Item(BaseModel):
+    name: str
+
+
+def get_db() -> None: ...
+
+
+def header(x: Annotated[str, Header()]): ...
+def cookie(x: Annotated[str, Cookie()]): ...
+def form(x: Annotated[str, Form()]): ...
+def upload(x: UploadFile): ...
+def dependency(x: Annotated[None, Depends(get_db)]): ...
+def security(x: Annotated[Any, Security(HTTPBasic())]): ...
+def request(request: Request): ...
+def response(response: Response): ...
+def background(tasks: BackgroundTasks): ...
+def two_bodies(a: Item, b: Item): ...
+def embedded(a: Annotated[Item, Body(embed=True)]): ...
+def query_list(x: Annotated[list[int], Query()]): ...
+def query_model(x: Annotated[Item, Query()]): ...
+def generator():
+    yield 1
+
+
+async def async_generator():
+    yield 1
+
+
+def wrapped(function: Any) -> Any:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return call
+
+
+async def coroutine(): ...
+
+
+class Callable:
+    def __call__(self): ...
+
+
+REASONS = [
+    (header, {}, "header parameter 'x'"),
+    (cookie, {}, "cookie parameter 'x'"),
+    (form, {}, "'x' is a form field"),
+    (upload, {}, "'x' is an uploaded file"),
+    (dependency, {}, "depends on get_db"),
+    (security, {}, "depends on HTTPBasic"),
+    (request, {}, "takes the Request (parameter 'request')"),
+    (response, {}, "takes the Response (parameter 'response')"),
+    (background, {}, "takes the BackgroundTasks (parameter 'tasks')"),
+    (two_bodies, {}, "several body parameters: 'a', 'b'"),
+    (embedded, {}, "body parameter 'a' is embedded"),
+    (query_list, {}, "query parameter 'x' is a list"),
+    (query_model, {}, "query parameter 'x' is a parameter model"),
+    (generator, {}, "streams its response"),
+    (async_generator, {"response_class": HTMLResponse}, "the handler is a generator"),
+    (wrapped(coroutine), {}, "the handler is a plain function around a coroutine function"),
+    (functools.partial(coroutine), {"operation_id": "p"}, "the handler is a partial, not a function"),
+    (Callable(), {"operation_id": "c"}, "the handler is a Callable, not a function"),
+    (get_db, {"response_class": PlainTextResponse}, "response class PlainTextResponse"),
+    (get_db, {"status_code": 204}, "status 204 has no body"),
+    (get_db, {"dependencies": [Depends(get_db)]}, "depends on get_db"),
+]
+
+
+@pytest.mark.parametrize(("handler", "options", "reason"), REASONS, ids=[reason for *_, reason in REASONS])
+def test_reasons_of_a_route(handler, options, reason):
+    app = FastAPI(openapi_url=None)
+    app.post("/x", name="x", **options)(handler)
+    (plan,) = compile_app(app)
+    assert (plan.lane, plan.reason) == ("asgi", reason)
+
+
+def simple(a: int = 1):
+    return a
+
+
+def plans_of(app: FastAPI) -> dict[str, Any]:
+    return {plan.path: plan for plan in compile_app(app)}
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"response_class": JSONResponse}, {"status_code": 201}, {"response_model": int}, {"tags": ["a"]}]
+)
+@pytest.mark.parametrize("kind", [FastAPI, Bimetal])
+def test_simple_routes_are_compiled(kind, options):
+    app = kind(openapi_url=None)
+    app.get("/x", **options)(simple)
+    (plan,) = compile_app(app)
+    assert (plan.lane, plan.reason) == ("sync", None)
+    assert plan.response.status == options.get("status_code", 200)
+
+
+def test_application_reasons(monkeypatch):
+    def app_with(change) -> str:
+        app = FastAPI(openapi_url=None)
+        app.get("/x")(simple)
+        change(app)
+        (plan,) = compile_app(app)
+        assert plan.lane == "asgi"
+        return plan.reason
+
+    async def tracer(request, call_next): ...
+
+    assert app_with(lambda app: app.add_middleware(GZipMiddleware)) == "the application has middleware: GZipMiddleware"
+    assert app_with(lambda app: app.middleware("http")(tracer)) == "the application has middleware: tracer"
+
+    def replace_call(app):
+        app.build_middleware_stack = lambda: app.router
+
+    assert app_with(replace_call) == "build_middleware_stack was replaced on this FastAPI"
+
+    class Special(FastAPI):
+        async def __call__(self, *args):
+            await super().__call__(*args)
+
+    app = Special(openapi_url=None)
+    app.get("/x")(simple)
+    assert compile_app(app)[0].reason == "Special.__call__ replaces FastAPI.__call__"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fastapi.routing, "serialize_response", lambda **_: None)
+        assert "has replaced fastapi.routing.serialize_response" in app_with(lambda app: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(fastapi, "__version__", "9.1.0")
+        assert app_with(lambda app: None).startswith("FastAPI 9.1.0 is outside the versions Bimetal compiles")
+
+
+@pytest.mark.parametrize(
+    ("version", "known"), [("0.163.2", True), ("0.160.0", True), ("0.159.9", False), ("1.0.0", False), ("dev", False)]
+)
+def test_versions(version, known):
+    assert (versions.untested(version) is None) is known
+
+
+def test_attributes_changed_later_change_nothing():
+    """FastAPI's handler keeps what the route was made with, and so does the plan."""
+    app = FastAPI(openapi_url=None)
+
+    @app.get("/x")
+    def read() -> Item: ...
+
+    app.routes[0].response_field = None
+    app.routes[0].status_code = 418
+    (plan,) = compile_app(app)
+    assert plan.response.status == 200
+    assert plan.response.validate is not None
+
+
+def test_a_replaced_handler_is_seen():
+    app = FastAPI(openapi_url=None)
+    app.get("/x")(simple)
+    app.routes[0].dependant.call = coroutine
+    assert compile_app(app)[0].reason == "the handler was replaced after the route was made"
+
+    async def other(scope, receive, send): ...
+
+    app.routes[0].app = other
+    assert "the route's handler was wrapped by" in compile_app(app)[0].reason
+
+
+def test_order_mounts_and_static_routes():
+    app = FastAPI()
+    app.get("/a")(simple)
+    app.mount("/static", lambda *_: None)
+    app.get("/b/{x:path}", name="b")(simple)
+    app.router.routes.append(Route("/c", simple, methods=["POST"]))
+    app.websocket("/ws")(coroutine)
+    plans = compile_app(app)
+    assert [plan.path for plan in plans] == [
+        *("/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"),
+        *("/a", "/static/{path:path}", "/b/{x:path}", "/c"),
+    ]
+    assert [plan.lane for plan in plans[4:]] == ["sync", "asgi", "sync", "asgi"]
+    assert plans[5].methods == ()
+    assert plans[5].reason == "mounted application"
+    assert plans[7].methods == ("POST",)
+
+
+class Odd(BaseRoute):
+    def matches(self, scope):
+        return Match.NONE, {}
+
+
+class OddRoute(fastapi.routing.APIRoute):
+    def matches(self, scope):
+        return Match.NONE, {}
+
+
+class OwnHandler(fastapi.routing.APIRoute):
+    def get_route_handler(self):
+        return super().get_route_handler()
+
+
+class OddRouter(fastapi.APIRouter):
+    async def handle(self, *args): ...
+
+
+def include_odd(app):
+    router = OddRouter()
+    router.get("/odd")(simple)
+    app.include_router(router)
+
+
+@pytest.mark.parametrize(
+    ("add", "name"),
+    [
+        (lambda app: app.router.routes.append(Odd()), "Odd"),
+        (lambda app: app.router.routes.append(Host("a.org", app=app)), "Host('a.org')"),
+        (lambda app: app.router.add_api_route("/o", simple, route_class_override=OddRoute), "OddRoute('/o')"),
+        (include_odd, "_IncludedRouter"),
+    ],
+)
+def test_routes_behind_one_that_decides_for_itself(add, name):
+    app = FastAPI(openapi_url=None)
+    app.get("/before")(simple)
+    add(app)
+    app.get("/behind")(simple)
+    before, odd, behind = compile_app(app)
+    assert (before.lane, odd.lane, behind.lane) == ("sync", "asgi", "asgi")
+    assert odd.path == "/{path:path}"
+    assert behind.reason == f"stands behind {name}, which may take its requests; declare it earlier"
+
+
+def test_own_route_class_keeps_its_place():
+    app = FastAPI(openapi_url=None)
+    app.router.add_api_route("/o", simple, route_class_override=OwnHandler)
+    app.get("/behind")(simple)
+    own, behind = compile_app(app)
+    assert own.reason == "route class OwnHandler"
+    assert behind.lane == "sync"
+
+
+def test_own_convertors_are_widened():
+    class Hex(Convertor):
+        regex = "[0-9a-f]+"
+
+        def convert(self, value):
+            return int(value, 16)
+
+    register_url_convertor("hex", Hex())
+    try:
+        app = FastAPI(openapi_url=None)
+        app.get("/x/{n:hex}/y")(simple)
+        (plan,) = compile_app(app)
+    finally:
+        del CONVERTOR_TYPES["hex"]
+    assert plan.path == "/x/{n:path}/y"
+    assert plan.reason == "path parameter 'n' has a convertor of the application's own"
+
+
+def test_included_routers():
+    app = FastAPI(openapi_url=None)
+    inner, outer, guarded = APIRouter(prefix="/inner"), fastapi.APIRouter(prefix="/outer"), fastapi.APIRouter()
+    inner.get("/x/{a}")(simple)
+    guarded.get("/g")(simple)
+    outer.include_router(inner, prefix="/p")
+    app.include_router(outer, prefix="/app")
+    app.include_router(guarded, dependencies=[Depends(get_db)])
+    app.include_router(guarded, prefix="/html", default_response_class=HTMLResponse)
+    plans = plans_of(app)
+    assert plans["/app/outer/p/inner/x/{a}"].lane == "sync"
+    assert plans["/g"].reason == "depends on get_db"
+    assert plans["/html/g"].reason == "response class HTMLResponse"
+
+
+def test_kinds_of_parameters():
+    app = FastAPI(openapi_url=None)
+
+    @app.get("/{p}/{n:int}")
+    def read(
+        p: str,
+        n: int,
+        a: int,
+        b: float = 1.0,
+        c: bool | None = None,
+        d: Annotated[int, Query(gt=1)] = 2,
+        e: Annotated[str, Query(alias="E")] = "e",
+        f: Any = None,
+    ): ...
+
+    params = {param.keyword: param for param in compile_app(app)[0].params}
+    assert {name: param.kind for name, param in params.items()} == {
+        **{"p": "str", "n": "int", "a": "int", "b": "float"},
+        **{"c": "validator", "d": "validator", "e": "str", "f": "validator"},
+    }
+    assert [param.source for param in params.values()] == ["path", "path", *["query"] * 6]
+    assert params["e"].alias == "E"
+    assert params["a"].required
+    assert params["d"].default == 2
+    assert params["d"].validate("7") == 7
+    with pytest.raises(ValueError, match="greater than 1"):
+        params["d"].validate("1")
+
+
+def test_other_applications_have_no_plans():
+    assert compile_app(Mount("/", app=simple)) == []
+
+
+def test_a_root_path_can_be_part_of_the_path():
+    app = FastAPI(openapi_url=None, root_path="/proxy")
+    app.get("/x")(simple)
+    assert [(plan.path, plan.lane) for plan in compile_app(app)] == [
+        ("/proxy/x", "sync"),
+        ("/proxy", "asgi"),
+        ("/proxy/{path:path}", "asgi"),
+        ("/x", "sync"),
+    ]
