@@ -7,6 +7,7 @@ use parking_lot::{Mutex, RwLock};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::errors::exception;
 use crate::imports;
 use crate::plan::PyRoute;
 
@@ -36,7 +37,9 @@ impl Application {
     pub(crate) fn report(&self, py: Python<'_>, error: &PyErr, method: &str, path: &str) {
         tracing::error!(target: "bimetal::application", method, path, "{}", traceback(py, error));
         if let Some(on_exception) = &self.on_exception {
-            if let Err(error) = on_exception.call1(py, (error.value(py),)) {
+            if let Err(error) =
+                exception(py, error).and_then(|exception| on_exception.bind(py).call1((exception,)))
+            {
                 error.write_unraisable(py, Some(on_exception.bind(py)));
             }
         }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::application::Application;
 use crate::asgi::http::{HttpExchange, Incoming, Target};
+use crate::errors::exception;
 use crate::event_loop::LoopPort;
 use crate::exchanges::Exchange;
 use crate::imports;
@@ -61,7 +62,15 @@ impl Reply {
     }
 
     /// Answers with what FastAPI makes of an exception, or of a response object.
-    fn replay(self, py: Python<'_>, route: &PyRoute, outcome: &Bound<'_, PyAny>) {
+    fn replay(self, py: Python<'_>, route: &PyRoute, outcome: PyResult<Bound<'_, PyAny>>) {
+        let outcome = match outcome {
+            Ok(response) => Ok(response),
+            Err(error) => exception(py, &error),
+        };
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => return self.fail(py, &error),
+        };
         match route.replay.bind(py).call1((outcome,)) {
             Ok(replay) => self.through(Target::Replay(replay.unbind()), Bytes::new()),
             Err(error) => self.fail(py, &error),
@@ -81,7 +90,7 @@ impl Reply {
     pub(crate) fn result(self, py: Python<'_>, route: &PyRoute, result: PyResult<Bound<'_, PyAny>>) {
         let result = match result {
             Ok(result) => result,
-            Err(error) => return self.replay(py, route, error.value(py)),
+            Err(error) => return self.replay(py, route, Err(error)),
         };
         match encode(py, route, &result) {
             Ok(Encoded::Json(body)) => {
@@ -93,8 +102,8 @@ impl Reply {
                 let _ = self.respond.send(response);
                 self.gone.cancel();
             }
-            Ok(Encoded::ResponseObject) => self.replay(py, route, &result),
-            Err(error) => self.replay(py, route, error.value(py)),
+            Ok(Encoded::ResponseObject) => self.replay(py, route, Ok(result)),
+            Err(error) => self.replay(py, route, Err(error)),
         }
     }
 }

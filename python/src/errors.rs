@@ -36,6 +36,15 @@ pub(crate) fn at_route(path: &str, error: &host::Error) -> PyErr {
     PluginError::new_err(format!("route {path}: {error}"))
 }
 
+/// The exception object of `error`, with its traceback: before Python 3.12 the two travel apart.
+pub(crate) fn exception<'py>(py: Python<'py>, error: &PyErr) -> PyResult<Bound<'py, PyAny>> {
+    let exception = error.value(py).clone().into_any();
+    if let Some(traceback) = error.traceback(py) {
+        exception.setattr(pyo3::intern!(py, "__traceback__"), traceback)?;
+    }
+    Ok(exception)
+}
+
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add("BimetalError", py.get_type::<BimetalError>())?;
