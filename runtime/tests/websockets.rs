@@ -5,6 +5,7 @@ mod common;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{mpsc, Arc};
+use std::time::Duration;
 
 use bimetal_runtime::http::websocket::{self, Message};
 use bimetal_runtime::http::{spawn_local, HeaderName, HeaderValue, StatusCode};
@@ -82,6 +83,8 @@ fn close_of(socket: &mut WebSocket<TcpStream>) -> (u16, String) {
 
 /// The closing handshake is complete: the server ends the connection.
 fn assert_closed(mut socket: WebSocket<TcpStream>) {
+    // Less than the server would wait for a client that does not answer its close frame.
+    socket.get_mut().set_read_timeout(Some(Duration::from_secs(4))).unwrap();
     loop {
         match socket.read() {
             Ok(_) => {}
