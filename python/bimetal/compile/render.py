@@ -9,7 +9,7 @@ from fastapi.encoders import jsonable_encoder
 
 
 def render_json(value: Any) -> bytes:
-    """What FastAPI sends for `value` where a route has no response model: jsonable_encoder, then JSONResponse's dump."""
+    """What FastAPI sends for `value` without a response model: jsonable_encoder, then JSONResponse's dump."""
     return json.dumps(
         jsonable_encoder(value), ensure_ascii=False, allow_nan=False, indent=None, separators=(",", ":")
     ).encode("utf-8")

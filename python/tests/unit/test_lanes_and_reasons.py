@@ -8,8 +8,6 @@ from typing import Annotated, Any
 import fastapi
 import fastapi.routing
 import pytest
-from bimetal import APIRouter, Bimetal
-from bimetal.compile import compile_app, versions
 from fastapi import (
     BackgroundTasks,
     Body,
@@ -30,6 +28,9 @@ from pydantic import BaseModel
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import BaseRoute, Host, Match, Mount, Route
+
+from bimetal import APIRouter, Bimetal
+from bimetal.compile import compile_app, versions
 
 
 class Item(BaseModel):
@@ -318,8 +319,14 @@ def test_kinds_of_parameters():
 
     params = {param.keyword: param for param in compile_app(app)[0].params}
     assert {name: param.kind for name, param in params.items()} == {
-        **{"p": "str", "n": "int", "a": "int", "b": "float"},
-        **{"c": "validator", "d": "validator", "e": "str", "f": "validator"},
+        "p": "str",
+        "n": "int",
+        "a": "int",
+        "b": "float",
+        "c": "validator",
+        "d": "validator",
+        "e": "str",
+        "f": "validator",
     }
     assert [param.source for param in params.values()] == ["path", "path", *["query"] * 6]
     assert params["e"].alias == "E"

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-import bimetal
 import pytest
-from bimetal import APIRouter, Bimetal
-from bimetal.binding import binding_of
-from bimetal.compile import compile_app
-from bimetal.compile.routes import Compilation
-from bimetal.errors import PluginError, RouteError
 from fastapi import Depends, FastAPI, Header, Query
 from fastapi.security import HTTPBasic
 from pydantic import BaseModel
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.testclient import TestClient
+
+import bimetal
+from bimetal import APIRouter, Bimetal
+from bimetal.binding import binding_of
+from bimetal.compile import compile_app
+from bimetal.compile.routes import Compilation
+from bimetal.errors import PluginError, RouteError
 
 INTEGER = {"type": "integer", "format": "int64"}
 GET_USER = {
@@ -71,7 +72,11 @@ def test_declarations():
     app.include_router(router, prefix="/in")
     plans = {plan.path: plan for plan in compile_app(app, HANDLERS)}
     assert {path: plan.native for path, plan in plans.items()} == {
-        **{"/a": "health", "/python": None, "/health": "health", "/b": "health", "/in/r/health": "health"}
+        "/a": "health",
+        "/python": None,
+        "/health": "health",
+        "/b": "health",
+        "/in/r/health": "health",
     }
     assert plans["/health"].methods == ("GET", "HEAD")
     assert plans["/a"].lane == "native"
