@@ -44,8 +44,8 @@ pub struct BmHost {
     /// borrowed as long as the request, or `RESULT_ABSENT`. Only on the thread of the call or of the future.
     pub header_get:
         Option<unsafe extern "C" fn(ctx: *const c_void, name: BmSlice, value: *mut BmSlice) -> u32>,
-    /// Calls `visit(visitor, name, value)` with each header field in the order in which they were sent; names are in lower
-    /// case. Only on the thread of the call or of the future.
+    /// Calls `visit(visitor, name, value)` with each header field: names in lower case and in no certain order, but those
+    /// of one name in theirs. Only on the thread of the call or of the future.
     pub header_each:
         Option<unsafe extern "C" fn(ctx: *const c_void, visit: BmHeaderVisitor, visitor: *mut c_void)>,
     /// Replaces `buf` and `cap` of a leased response by at least `min_cap` bytes, the first `len` bytes kept. Only within

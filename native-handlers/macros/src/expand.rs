@@ -1,4 +1,5 @@
-//! The code around a handler: an entry for the registry and the function that reads the arguments.
+//! The code around a handler: an entry for the registry and the function that reads the arguments. Its items would clash with
+//! what they refer to (a handler may be called `describe`), hence their names.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
@@ -44,29 +45,29 @@ fn handler(options: TokenStream, function: &TokenStream) -> Result<TokenStream> 
     let body = body(ident, &arguments, is_async);
     let implementation = if is_async {
         quote! {
-            impl __private::AsyncHandler for Handler {
+            impl __bimetal::AsyncHandler for __BimetalHandler {
                 type Response = #response;
 
                 async fn start<'r>(
-                    request: __private::Request<'r>,
-                    slots: &'r [__private::Slot],
-                ) -> __private::Outcome<#response> {
+                    request: __bimetal::Request<'r>,
+                    slots: &'r [__bimetal::Slot],
+                ) -> __bimetal::Outcome<#response> {
                     #body
                 }
             }
         }
     } else {
         quote! {
-            impl __private::SyncHandler for Handler {
+            impl __bimetal::SyncHandler for __BimetalHandler {
                 fn call(
-                    request: __private::Request<'_>,
-                    slots: &[__private::Slot],
-                    response: &mut __private::ResponseWriter<'_>,
+                    request: __bimetal::Request<'_>,
+                    slots: &[__bimetal::Slot],
+                    response: &mut __bimetal::ResponseWriter<'_>,
                 ) {
-                    let outcome: __private::Outcome<#response> = { #body };
+                    let outcome: __bimetal::Outcome<#response> = { #body };
                     match outcome {
-                        ::core::result::Result::Ok(value) => __private::IntoResponse::into_response(value, response),
-                        ::core::result::Result::Err(rejections) => __private::reject(rejections, response),
+                        ::core::result::Result::Ok(value) => __bimetal::IntoResponse::into_response(value, response),
+                        ::core::result::Result::Err(rejections) => __bimetal::reject(rejections, response),
                     }
                 }
             }
@@ -74,29 +75,29 @@ fn handler(options: TokenStream, function: &TokenStream) -> Result<TokenStream> 
     };
     let call = match (is_async, options.blocking.is_some()) {
         (true, _) => quote! {
-            __private::HandlerCall::Async(__private::start::<Handler>, __private::future_layout::<Handler>)
+            __bimetal::HandlerCall::Async(__bimetal::start::<__BimetalHandler>, __bimetal::future_layout::<__BimetalHandler>)
         },
-        (false, true) => quote! { __private::HandlerCall::Blocking(__private::call::<Handler>) },
-        (false, false) => quote! { __private::HandlerCall::Sync(__private::call::<Handler>) },
+        (false, true) => quote! { __bimetal::HandlerCall::Blocking(__bimetal::call::<__BimetalHandler>) },
+        (false, false) => quote! { __bimetal::HandlerCall::Sync(__bimetal::call::<__BimetalHandler>) },
     };
     Ok(quote! {
         #[allow(clippy::all, clippy::pedantic, unused_qualifications, unused_variables)]
         const _: () = {
-            use ::bimetal::__private;
+            use ::bimetal::__private as __bimetal;
 
-            struct Handler;
+            struct __BimetalHandler;
 
             #implementation
 
             #describe
 
-            __private::inventory::submit! {
-                __private::HandlerEntry {
+            __bimetal::inventory::submit! {
+                __bimetal::HandlerEntry {
                     module: ::core::module_path!(),
                     name: #name,
                     doc: #doc,
                     call: #call,
-                    describe,
+                    describe: __bimetal_describe,
                 }
             }
         };
@@ -109,17 +110,17 @@ fn describe(arguments: &[Argument], output: &ReturnType) -> TokenStream {
         let ty = &argument.ty;
         let names = argument.names.iter().map(|name| name.to_string().trim_start_matches("r#").to_owned());
         quote_spanned! {ty.span()=>
-            <#ty as __private::FromRequest<'_>>::describe(&__private::Argument { names: &[#(#names),*] }, operation)
+            <#ty as __bimetal::FromRequest<'_>>::describe(&__bimetal::Argument { names: &[#(#names),*] }, operation)
         }
     });
     let response = match output {
         ReturnType::Default => quote! {},
         ReturnType::Type(_, ty) => quote_spanned! {ty.span()=>
-            <#ty as __private::IntoResponse>::describe(operation);
+            <#ty as __bimetal::IntoResponse>::describe(operation);
         },
     };
     quote! {
-        fn describe(operation: &mut __private::Operation) -> ::std::vec::Vec<__private::Slot> {
+        fn __bimetal_describe(operation: &mut __bimetal::Operation) -> ::std::vec::Vec<__bimetal::Slot> {
             let slots = ::std::vec![#(#slots),*];
             #response
             slots
@@ -134,7 +135,7 @@ fn body(ident: &Ident, arguments: &[Argument], is_async: bool) -> TokenStream {
     let reads = arguments.iter().zip(&values).enumerate().map(|(index, (argument, value))| {
         let ty = &argument.ty;
         quote_spanned! {ty.span()=>
-            let #value = <#ty as __private::FromRequest<'_>>::from_request(request, &slots[#index]);
+            let #value = <#ty as __bimetal::FromRequest<'_>>::from_request(request, &slots[#index]);
         }
     });
     quote! {

@@ -2,10 +2,20 @@
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::OnceLock;
 
 use bimetal_abi::{BmHost, BmSlice, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARN};
 
 static HOST: AtomicPtr<BmHost> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The plugin this library is, if it is one.
+static PLUGIN: OnceLock<&str> = OnceLock::new();
+
+/// Names the plugin in log lines from now on.
+pub(crate) fn set_plugin(name: &'static str) {
+    // The same name each time: a library exports one plugin.
+    let _ = PLUGIN.set(name);
+}
 
 /// The table, once `init` has passed it. The host calls `init` before anything else.
 pub(crate) fn table() -> Option<&'static BmHost> {
@@ -49,8 +59,8 @@ pub mod log {
 fn write(level: u32, message: &dyn Display) {
     if let Some(log) = table().and_then(|host| host.log) {
         let message = message.to_string();
-        let target = std::thread::current().name().unwrap_or("plugin").to_owned();
+        let target = PLUGIN.get().copied().unwrap_or("static");
         // SAFETY: the host's function; both texts live through the call.
-        unsafe { log(level, BmSlice::borrow_str(&target), BmSlice::borrow_str(&message)) };
+        unsafe { log(level, BmSlice::borrow_str(target), BmSlice::borrow_str(&message)) };
     }
 }

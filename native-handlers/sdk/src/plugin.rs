@@ -110,31 +110,31 @@ macro_rules! plugin {
     };
 }
 
-/// The expansion of [`plugin!`].
+/// The expansion of [`plugin!`]. Items are not hygienic, hence the names.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __plugin {
     ($name:literal, $init:expr, $($prefix:literal)?) => {
         const _: () = {
-            fn run(config: &str) -> ::core::result::Result<$crate::__private::AnyState, ::std::string::String> {
+            fn __bimetal_run(config: &str) -> ::core::result::Result<$crate::__private::AnyState, ::std::string::String> {
                 $crate::__private::run_init($init, config)
             }
 
-            fn state() -> $crate::__private::StateType {
+            fn __bimetal_state() -> $crate::__private::StateType {
                 $crate::__private::state_type_of($init)
             }
 
-            unsafe extern "C" fn init(
+            unsafe extern "C" fn __bimetal_init(
                 host: *const $crate::__private::BmHost,
                 config: $crate::__private::BmSlice,
                 out: *mut $crate::__private::BmInit,
             ) -> u32 {
                 // SAFETY: the host calls this with what the ABI says.
-                unsafe { $crate::__private::enter_init(run, host, config, out) }
+                unsafe { $crate::__private::enter_init(__bimetal_run, host, config, out) }
             }
 
-            #[allow(unused_mut, unused_assignments)]
-            const PREFIX: ::core::option::Option<&str> = {
+            #[allow(unused_mut, unused_assignments, non_upper_case_globals)]
+            const __BIMETAL_PREFIX: ::core::option::Option<&str> = {
                 let mut prefix = ::core::option::Option::None;
                 $(prefix = ::core::option::Option::Some($prefix);)?
                 prefix
@@ -144,10 +144,10 @@ macro_rules! __plugin {
                 $crate::__private::PluginEntry {
                     module: ::core::module_path!(),
                     name: $name,
-                    prefix: PREFIX,
+                    prefix: __BIMETAL_PREFIX,
                     version: ::core::env!("CARGO_PKG_VERSION"),
-                    state,
-                    init,
+                    state: __bimetal_state,
+                    init: __bimetal_init,
                 }
             }
         };

@@ -128,6 +128,7 @@ pub fn plugins() -> Result<Vec<&'static BmPlugin>, RegistryError> {
 pub fn exported_table(module: &'static str) -> *const BmPlugin {
     let table = catch_unwind(|| {
         let plugin = inventory::iter::<PluginEntry>.into_iter().find(|plugin| plugin.module == module)?;
+        crate::host::set_plugin(plugin.name);
         Some(table_of(plugin, true))
     });
     table.ok().flatten().map_or(std::ptr::null(), std::ptr::from_ref)

@@ -86,7 +86,7 @@ impl<'r> Request<'r> {
         (result == RESULT_OK).then(|| unsafe { value.bytes() }.unwrap_or_default())
     }
 
-    /// Every header field, in the order in which they were sent.
+    /// Every header field: in no certain order, but those of one name in theirs.
     pub(crate) fn headers(self) -> Vec<(String, Vec<u8>)> {
         unsafe extern "C" fn visit(visitor: *mut c_void, name: BmSlice, value: BmSlice) {
             let _ = std::panic::catch_unwind(|| {

@@ -43,7 +43,7 @@ impl<'r> RequestParts<'r> {
         self.0.header(name)
     }
 
-    /// Every header field in the order in which they were sent, names in lower case.
+    /// Every header field: names in lower case and in no certain order, but those of one name in theirs.
     pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
         self.0.headers()
     }

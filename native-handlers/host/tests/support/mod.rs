@@ -1,0 +1,226 @@
+//! What the host's tests share: built plugins, a server, a client.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bimetal_host::{Host, Readiness, ServerState};
+use bimetal_runtime::http::Method;
+use bimetal_runtime::{Config, LaneKind, Route, RouteTable, Running, Server};
+
+/// Beyond this a test hangs.
+pub const HANG: Duration = Duration::from_secs(30);
+
+/// A folder of this test's own.
+pub fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("host").join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Builds a plugin crate with cargo, as its author would, and gives the library.
+///
+/// Their folder is that of `make examples`, so that what both build is built once.
+pub fn cargo_plugin(manifest: &str, library: &str) -> PathBuf {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _one = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join(manifest).canonicalize().unwrap();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("examples");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--manifest-path"])
+        .arg(&manifest)
+        .arg("--target-dir")
+        .arg(&target)
+        .output()
+        .expect("cargo runs");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    target.join("debug").join(library)
+}
+
+/// The plugin crate of the hybrid example.
+pub fn hot() -> PathBuf {
+    cargo_plugin("../../examples/hybrid/hot/Cargo.toml", "libhot.so")
+}
+
+/// The plugin crate of these tests.
+pub fn probe() -> PathBuf {
+    cargo_plugin("tests/fixtures/probe/Cargo.toml", "libprobe.so")
+}
+
+/// Compiles `plugin.c` with these macros.
+pub fn c_plugin(name: &str, macros: &[&str]) -> PathBuf {
+    let library = folder(name).join(format!("lib{name}.so"));
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    compile(&tests.join("plugin.c"), &library, macros);
+    library
+}
+
+/// Compiles a C source into a shared library.
+pub fn compile(source: &Path, library: &Path, macros: &[&str]) {
+    let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../abi");
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-I"])
+        .arg(include)
+        .args(macros.iter().map(|name| format!("-D{name}")))
+        .arg("-o")
+        .args([library, source])
+        .output()
+        .expect("the C compiler that links Rust programs");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+}
+
+/// A server with one I/O worker and native routes.
+pub struct Served {
+    pub host: Host,
+    pub readiness: Readiness,
+    running: Option<Running>,
+}
+
+impl Served {
+    /// Serves each handler at its path.
+    pub fn start(host: &Host, routes: &[(&str, &str)]) -> Served {
+        let readiness = Readiness::default();
+        let routes = routes
+            .iter()
+            .map(|(pattern, name)| {
+                let handler = host.bind(name, &params(pattern), &readiness).unwrap().with_route(*pattern);
+                Route {
+                    pattern: (*pattern).to_owned(),
+                    methods: vec![Method::GET, Method::POST],
+                    lane: LaneKind::Native,
+                    body: handler.body_mode(),
+                    handler: Arc::new(handler),
+                }
+            })
+            .collect();
+        let server = Server::bind(Config { drain_timeout: HANG, ..Config::default() }).unwrap();
+        let running = server.serve(Arc::new(RouteTable::new(routes, None).unwrap())).unwrap();
+        readiness.set(ServerState::Ready);
+        Served { host: host.clone(), readiness, running: Some(running) }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.running.as_ref().unwrap().local_addr()
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(self.address())
+    }
+
+    /// One request on a connection of its own.
+    pub fn get(&self, target: &str) -> Reply {
+        self.client().get(target)
+    }
+
+    /// Stops it; whether everything in flight finished.
+    pub fn stop(mut self) -> bool {
+        self.running.take().unwrap().stop()
+    }
+}
+
+/// The names in a pattern's braces.
+fn params(pattern: &str) -> Vec<String> {
+    pattern
+        .split('{')
+        .skip(1)
+        .filter_map(|rest| rest.split_once('}'))
+        .map(|(name, _)| name.split(':').next().unwrap().to_owned())
+        .collect()
+}
+
+/// A response as it came.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+/// A connection that is kept open.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    pub fn new(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(HANG)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream: BufReader::new(stream) }
+    }
+
+    pub fn get(&mut self, target: &str) -> Reply {
+        self.send("GET", target, &[], b"");
+        self.receive()
+    }
+
+    pub fn post_json(&mut self, target: &str, body: &str) -> Reply {
+        self.send("POST", target, &["content-type: application/json"], body.as_bytes());
+        self.receive()
+    }
+
+    pub fn send(&mut self, method: &str, target: &str, headers: &[&str], body: &[u8]) {
+        let mut head = format!("{method} {target} HTTP/1.1\r\nhost: test\r\n");
+        for header in headers {
+            head.push_str(header);
+            head.push_str("\r\n");
+        }
+        if !body.is_empty() {
+            head.push_str(&format!("content-length: {}\r\n", body.len()));
+        }
+        head.push_str("\r\n");
+        self.stream.get_mut().write_all(&[head.as_bytes(), body].concat()).unwrap();
+    }
+
+    pub fn receive(&mut self) -> Reply {
+        let mut line = || {
+            let mut line = String::new();
+            self.stream.read_line(&mut line).expect("the server answers");
+            line.trim_end().to_owned()
+        };
+        let status_line = line();
+        let status = status_line.split(' ').nth(1).unwrap_or_else(|| panic!("status line {status_line:?}"));
+        let status = status.parse().unwrap();
+        let mut headers = Vec::new();
+        loop {
+            let field = line();
+            if field.is_empty() {
+                break;
+            }
+            let (name, value) = field.split_once(':').unwrap();
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        let length = headers.iter().find(|(name, _)| name == "content-length");
+        let mut body = vec![0; length.map_or(0, |(_, value)| value.parse().unwrap())];
+        self.stream.read_exact(&mut body).unwrap();
+        Reply { status, headers, body }
+    }
+}
+
+/// Repeats `probe` until it gives something.
+pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let begun = std::time::Instant::now();
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(begun.elapsed() < HANG, "{what} never happened");
+        std::thread::yield_now();
+    }
+}
