@@ -120,6 +120,8 @@ class Limits(TypedDict, total=False):
     keep_alive: float
     #: How long a client may take to send the head of a request.
     head_timeout: float
+    #: How long a client may take between two parts of a request's body.
+    body_timeout: float
     #: How long a stopping server waits for requests in flight.
     drain_timeout: float
     #: Log a line for each request.

@@ -23,7 +23,7 @@ What differs from Starlette's client, because there is a real connection:
 from __future__ import annotations
 
 try:
-    import starlette.testclient  # needs httpx2 or httpx
+    import starlette.testclient  # noqa: F401  (needs httpx2 or httpx)
     import websockets  # noqa: F401
 except (ImportError, RuntimeError) as error:
     raise ImportError("bimetal.testing needs httpx and websockets: pip install 'bimetal[testing]'") from error
