@@ -20,8 +20,9 @@ TEST_STAMP := $(VENV)/.test-tools-$(INTERPRETER)
 RUST_SOURCES := $(shell find runtime native-handlers python/src -name target -prune -o -name tests -prune -o \
 	\( -name '*.rs' -o -name Cargo.toml \) -print) python/Cargo.toml Cargo.toml Cargo.lock python/pyproject.toml
 
-# The example crates are no members of the workspace; one target directory compiles what they share once.
+# Crates that are no members of the workspace; one target directory compiles what they share once.
 EXAMPLE_CRATES := examples/hybrid/hot examples/native-only
+OUTSIDE_CRATES := $(EXAMPLE_CRATES) python/tests/fixtures/faulty
 EXAMPLE_TARGET := --target-dir target/examples
 
 # Every Rust build looks at the same interpreter, whichever starts it.
@@ -54,15 +55,17 @@ examples: ## Build the plugin of examples/hybrid and the program of examples/nat
 rust-check: $(VENV_STAMP)
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
-	@for crate in $(EXAMPLE_CRATES); do \
+	@for crate in $(OUTSIDE_CRATES); do \
 		echo "cargo fmt, clippy $$crate"; \
 		cargo fmt --check --manifest-path $$crate/Cargo.toml || exit 1; \
 		cargo clippy --quiet $(EXAMPLE_TARGET) --manifest-path $$crate/Cargo.toml --all-targets -- -D warnings || exit 1; \
 	done
 
 python-check: build test-tools
-	$(BIN)/ruff check --config python/pyproject.toml python examples
-	$(BIN)/ruff format --check --config python/pyproject.toml python examples
+	$(BIN)/ruff check --quiet python
+	$(BIN)/ruff check --quiet --config python/pyproject.toml examples
+	$(BIN)/ruff format --quiet --check python
+	$(BIN)/ruff format --quiet --check --config python/pyproject.toml examples
 	cd python && $(abspath $(BIN))/mypy
 
 # The extension's own crate cannot link a test program, because its Python symbols come from the interpreter that loads
@@ -84,7 +87,7 @@ test-tools: $(TEST_STAMP)
 
 clean: ## Remove everything that was built or installed here
 	rm -rf $(VENV) target .cache .mypy_cache .ruff_cache .pytest_cache python/.mypy_cache python/.ruff_cache python/tests/.pytest_cache
-	for crate in $(EXAMPLE_CRATES); do rm -rf $$crate/target; done
+	for crate in $(OUTSIDE_CRATES); do rm -rf $$crate/target; done
 	find python examples -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f python/bimetal/_core*.so
 

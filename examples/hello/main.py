@@ -2,8 +2,8 @@
 
     bimetal run main:app
 
-`/` and `/items/{item_id}` are compiled (sync and async lane), the WebSocket is served through ASGI: `bimetal routes main:app`
-shows which is which, and why.
+`/` and `/items/{item_id}` are compiled (sync and async lane), the WebSocket is served through ASGI: `bimetal routes
+main:app` shows which is which, and why.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
     make run                     # from the root of the repository: builds the plugin and serves this file
 
-    curl localhost:8000/hello/ann                                        # Python `def`, sync lane
-    curl localhost:8000/orders -H 'content-type: application/json' -d '{"sku": "bolt", "amount": 3}'    # Python `async def`
-    curl localhost:8000/health                                           # native, built in
-    curl localhost:8000/users/7?verbose=true                             # native, from the plugin crate in hot/
-    open http://localhost:8000/docs                                      # all of them in one document
+    curl localhost:8000/hello/ann                    # Python `def`, sync lane
+    curl localhost:8000/orders --json '{"sku": "bolt", "amount": 3}'    # Python `async def`, async lane
+    curl localhost:8000/health                       # native, built in
+    curl 'localhost:8000/users/7?verbose=true'       # native, from the plugin crate in hot/
+    open http://localhost:8000/docs                  # all of them in one document
 
 A native route is declared like any other. Its function is a stub: the signature documents the route in OpenAPI and is
 checked against the handler when the server starts, so the two cannot drift apart. The body never runs.
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
 from bimetal import Bimetal
@@ -82,7 +83,11 @@ class Item(BaseModel):
     tags: list[str] = []
 
 
-@app.get("/ping", handler_type="native", native="hot.ping", tags=["plugin"])
+class Waited(BaseModel):
+    waited_ms: int
+
+
+@app.get("/ping", handler_type="native", native="hot.ping", response_class=PlainTextResponse, tags=["plugin"])
 def ping():
     """The smallest handler there is."""
 
@@ -98,7 +103,7 @@ def create_item(item: Item) -> Item:  # type: ignore[empty-body]
 
 
 @app.get("/slow", handler_type="native", native="hot.slow", tags=["plugin"])
-async def slow():
+def slow() -> Waited:  # type: ignore[empty-body]
     """An async handler, polled on the I/O worker while it waits."""
 
 
