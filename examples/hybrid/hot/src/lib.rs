@@ -1,38 +1,36 @@
 //! The hot routes of the hybrid example: `hot.ping`, `hot.get_user`, `hot.create_item`, `hot.slow`, `hot.missing`.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bimetal::prelude::*;
 
-/// What the application may set where it loads the plugin: `app.load_plugin(path, config={"first_item": 100})`.
+/// What the application may set where it loads the plugin: `app.load_plugin(path, config={"max_tags": 3})`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// The number of the first item created.
-    #[serde(default = "Config::first_item")]
-    first_item: i64,
+    /// How many tags an item may have.
+    #[serde(default = "Config::max_tags")]
+    max_tags: usize,
 }
 
 impl Config {
-    fn first_item() -> i64 {
-        1
+    fn max_tags() -> usize {
+        10
     }
 }
 
 /// What all requests share.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 struct Shop {
-    next_item: Arc<AtomicI64>,
+    max_tags: usize,
 }
 
 impl Shop {
     fn from_config(config: Config) -> Result<Shop, String> {
-        if config.first_item < 1 {
-            return Err(format!("first_item is {}, and must be at least 1", config.first_item));
+        if config.max_tags == 0 {
+            return Err("max_tags is 0, and must be at least 1".to_owned());
         }
-        Ok(Shop { next_item: Arc::new(AtomicI64::new(config.first_item)) })
+        Ok(Shop { max_tags: config.max_tags })
     }
 }
 
@@ -66,27 +64,21 @@ fn get_user(Path(user_id): Path<i64>, Query(options): Query<GetUser>) -> Json<Us
     Json(User { id: user_id, name, email })
 }
 
-#[derive(Deserialize, JsonSchema)]
-struct NewItem {
+#[derive(Deserialize, Serialize, JsonSchema)]
+struct Item {
     name: String,
     price: f64,
     #[serde(default)]
     tags: Vec<String>,
 }
 
-#[derive(Serialize, JsonSchema)]
-struct Item {
-    id: i64,
-    name: String,
-    price: f64,
-    tags: Vec<String>,
-}
-
 /// Adds an item.
 #[native_handler]
-fn create_item(State(shop): State<Shop>, Json(item): Json<NewItem>) -> (u16, Json<Item>) {
-    let id = shop.next_item.fetch_add(1, Ordering::Relaxed);
-    (201, Json(Item { id, name: item.name, price: item.price, tags: item.tags }))
+fn create_item(State(shop): State<Shop>, Json(item): Json<Item>) -> Result<Json<Item>, HttpError> {
+    if item.tags.len() > shop.max_tags {
+        return Err(HttpError::bad_request(format!("An item has at most {} tags", shop.max_tags)));
+    }
+    Ok(Json(item))
 }
 
 #[derive(Serialize, JsonSchema)]
