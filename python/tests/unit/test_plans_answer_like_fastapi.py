@@ -172,6 +172,10 @@ def make_app() -> FastAPI:
     def explicit() -> dict[str, float]:
         return {"a": 1e16, "b": 0.1, "ü": 1}
 
+    @app.get("/explicit-nan", response_class=JSONResponse)
+    def explicit_nan() -> float:
+        return math.nan
+
     @app.get("/http-error")
     def http_error():
         raise HTTPException(404, {"why": "gone"}, headers={"x-a": "1"})
@@ -270,7 +274,7 @@ REQUESTS = [
     ("GET", "/api/in/3/5/deep/tea", None),
 ]
 #: Requests after which an exception leaves the application.
-FAILING = ["/wrong", "/plain-nan", "/boom", "/bad-response"]
+FAILING = ["/wrong", "/plain-nan", "/explicit-nan", "/boom", "/bad-response"]
 
 
 @pytest.fixture(scope="module")
