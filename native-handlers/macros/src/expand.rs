@@ -40,6 +40,14 @@ fn handler(options: TokenStream, function: &TokenStream) -> Result<TokenStream> 
         ReturnType::Default => quote! { () },
         ReturnType::Type(_, ty) => quote! { #ty },
     };
+    let response_span = match &function.sig.output {
+        ReturnType::Default => function.sig.ident.span(),
+        ReturnType::Type(_, ty) => ty.span(),
+    };
+    // Spanned, so that a type that is no response is reported where it is written.
+    let respond = quote_spanned! {response_span=>
+        __bimetal::IntoResponse::into_response(value, response)
+    };
     let describe = describe(&arguments, &function.sig.output);
     let is_async = function.sig.asyncness.is_some();
     let body = body(ident, &arguments, is_async);
@@ -49,8 +57,8 @@ fn handler(options: TokenStream, function: &TokenStream) -> Result<TokenStream> 
                 type Response = #response;
 
                 async fn start<'r>(
-                    request: __bimetal::Request<'r>,
-                    slots: &'r [__bimetal::Slot],
+                    __bimetal_request: __bimetal::Request<'r>,
+                    __bimetal_slots: &'r [__bimetal::Slot],
                 ) -> __bimetal::Outcome<#response> {
                     #body
                 }
@@ -60,13 +68,13 @@ fn handler(options: TokenStream, function: &TokenStream) -> Result<TokenStream> 
         quote! {
             impl __bimetal::SyncHandler for __BimetalHandler {
                 fn call(
-                    request: __bimetal::Request<'_>,
-                    slots: &[__bimetal::Slot],
+                    __bimetal_request: __bimetal::Request<'_>,
+                    __bimetal_slots: &[__bimetal::Slot],
                     response: &mut __bimetal::ResponseWriter<'_>,
                 ) {
-                    let outcome: __bimetal::Outcome<#response> = { #body };
-                    match outcome {
-                        ::core::result::Result::Ok(value) => __bimetal::IntoResponse::into_response(value, response),
+                    let __bimetal_outcome: __bimetal::Outcome<#response> = { #body };
+                    match __bimetal_outcome {
+                        ::core::result::Result::Ok(value) => #respond,
                         ::core::result::Result::Err(rejections) => __bimetal::reject(rejections, response),
                     }
                 }
@@ -131,11 +139,12 @@ fn describe(arguments: &[Argument], output: &ReturnType) -> TokenStream {
 /// Reads every argument before it gives up, so that all that is wrong is told at once; then calls the function.
 fn body(ident: &Ident, arguments: &[Argument], is_async: bool) -> TokenStream {
     let wait = is_async.then(|| quote! { .await });
-    let values: Vec<Ident> = (0..arguments.len()).map(|index| format_ident!("argument_{index}")).collect();
+    let values: Vec<Ident> =
+        (0..arguments.len()).map(|index| format_ident!("__bimetal_argument_{index}")).collect();
     let reads = arguments.iter().zip(&values).enumerate().map(|(index, (argument, value))| {
         let ty = &argument.ty;
         quote_spanned! {ty.span()=>
-            let #value = <#ty as __bimetal::FromRequest<'_>>::from_request(request, &slots[#index]);
+            let #value = <#ty as __bimetal::FromRequest<'_>>::from_request(__bimetal_request, &__bimetal_slots[#index]);
         }
     });
     quote! {

@@ -1,0 +1,46 @@
+//! Everything a handler may look like, with names that clash with what the macro might write.
+
+use bimetal::prelude::*;
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+struct Item {
+    name: String,
+}
+
+struct Handler;
+
+#[native_handler]
+fn describe() {}
+
+#[native_handler(name = "users.get")]
+async fn start(Path((a, mut b)): Path<(i64, String)>, Query(page): Query<Option<i64>>) -> Result<String, HttpError> {
+    let _ = Handler;
+    b.push_str(&format!("{a} {page:?}"));
+    Ok(b)
+}
+
+#[native_handler(blocking)]
+pub(crate) fn call(State(state): State<u8>, Json(item): Json<Item>) -> (u16, Json<Item>) {
+    (200 + u16::from(state), Json(item))
+}
+
+#[native_handler(blocking, name = "x")]
+fn request(request: RequestParts<'_>, body: &[u8], _: ServerState) -> Response {
+    Response::text(200, format!("{} {}", request.path(), body.len()))
+}
+
+#[native_handler]
+async fn r#type(request: RequestParts<'_>, item: Option<Json<Item>>) -> Json<Option<Item>> {
+    let _ = request.method();
+    Json(item.map(|Json(item)| item))
+}
+
+fn init(_config: Option<u8>) -> Result<u8, String> {
+    Ok(1)
+}
+
+bimetal::plugin! { name: "right", init: init }
+
+fn main() {
+    describe();
+}

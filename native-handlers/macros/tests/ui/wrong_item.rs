@@ -1,0 +1,6 @@
+use bimetal::prelude::*;
+
+#[native_handler]
+struct Users;
+
+fn main() {}

@@ -1,0 +1,3 @@
+bimetal::plugin! { "hot" }
+
+fn main() {}
