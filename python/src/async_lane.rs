@@ -23,7 +23,7 @@ impl LoopTask for AsyncCall {
                 let coroutine = call_handler(py, route, &arguments);
                 drive(py, side, coroutine, Box::new(AsyncEnding { route: call.route, reply: call.reply }));
             }
-            Ok(None) => call.reply.reroute(call.body),
+            Ok(None) => call.reply.reroute(),
             Err(error) => call.reply.fail(py, &error),
         }
     }

@@ -26,7 +26,6 @@ use crate::plan::{DefaultValue, PyRoute};
 pub(crate) struct Call {
     pub(crate) route: usize,
     pub(crate) values: Vec<Value>,
-    pub(crate) body: Bytes,
     pub(crate) reply: Reply,
 }
 
@@ -35,6 +34,8 @@ pub(crate) struct Reply {
     pub(crate) application: Arc<Application>,
     pub(crate) port: Arc<LoopPort>,
     pub(crate) head: Head,
+    /// The request's body: whoever answers in the handler's place may read it.
+    pub(crate) body: Bytes,
     pub(crate) respond: oneshot::Sender<Response>,
     pub(crate) gone: CancellationToken,
     pub(crate) running: Option<Exchange>,
@@ -42,12 +43,12 @@ pub(crate) struct Reply {
 
 impl Reply {
     /// Has an ASGI application answer, on the event loop.
-    fn through(self, target: Target, body: Bytes) {
+    fn through(self, target: Target) {
         let exchange = HttpExchange {
             application: self.application,
             target,
             head: self.head,
-            incoming: Incoming::Full(body),
+            incoming: Incoming::Full(self.body),
             respond: self.respond,
             gone: self.gone,
             running: self.running,
@@ -56,9 +57,9 @@ impl Reply {
     }
 
     /// Has FastAPI itself answer: the request did not fit the plan, and nothing of it has run.
-    pub(crate) fn reroute(self, body: Bytes) {
+    pub(crate) fn reroute(self) {
         self.application.count_rerouted();
-        self.through(Target::Application, body);
+        self.through(Target::Application);
     }
 
     /// Answers with what FastAPI makes of an exception, or of a response object.
@@ -72,7 +73,7 @@ impl Reply {
             Err(error) => return self.fail(py, &error),
         };
         match route.replay.bind(py).call1((outcome,)) {
-            Ok(replay) => self.through(Target::Replay(replay.unbind()), Bytes::new()),
+            Ok(replay) => self.through(Target::Replay(replay.unbind())),
             Err(error) => self.fail(py, &error),
         }
     }
@@ -127,6 +128,8 @@ fn encode(py: Python<'_>, route: &PyRoute, result: &Bound<'_, PyAny>) -> PyResul
     };
     let value = match model.validate.bind(py).call1((result,)) {
         Ok(value) => value,
+        // A validator of the application's own may raise anything else: that is passed on as it is.
+        Err(error) if !error.is_instance(py, imports::VALIDATION_ERROR.get(py)?) => return Err(error),
         Err(error) => {
             let invalid = model.invalid.bind(py).call1((error.value(py), result))?;
             return Err(PyErr::from_value(invalid));
@@ -161,7 +164,7 @@ pub(crate) fn arguments(
         arguments.push(argument);
     }
     if let Some(body) = &route.body {
-        match read_body(py, &call.body, &body.validate, &body.default)? {
+        match read_body(py, &call.reply.body, &body.validate, &body.default)? {
             Some(value) => arguments.push(value),
             None => return Ok(None),
         }

@@ -153,13 +153,13 @@ impl Engine {
         let (mut routes, mut compiled) = (Vec::new(), Vec::new());
         for plan in plans.try_iter()? {
             let plan = Plan::read(&plan?)?;
-            if let Some(name) = plan.native {
+            if let Some(name) = &plan.native {
                 let names = path_parameters(&plan.path);
                 let handler = natives
                     .get()
                     .host
-                    .bind(&name, &names, &self.readiness)
-                    .map_err(|error| at_route(&plan.path, &error))?
+                    .bind(name, &names, &self.readiness)
+                    .map_err(|error| at_route(&plan, &error))?
                     .with_route(plan.path.as_str());
                 let body = handler.body_mode();
                 let handler = Arc::new(handler);

@@ -6,6 +6,8 @@ use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
+use crate::plan::Plan;
+
 create_exception!(
     bimetal._core,
     BimetalError,
@@ -31,9 +33,10 @@ pub(crate) fn from_host(error: &host::Error) -> PyErr {
     PluginError::new_err(error.to_string())
 }
 
-/// The exception for a native handler that cannot be bound to the route at `path`.
-pub(crate) fn at_route(path: &str, error: &host::Error) -> PyErr {
-    PluginError::new_err(format!("route {path}: {error}"))
+/// The exception for a native handler that cannot be bound to a route.
+pub(crate) fn at_route(plan: &Plan, error: &host::Error) -> PyErr {
+    let methods: Vec<&str> = plan.methods.iter().map(|method| method.as_str()).collect();
+    PluginError::new_err(format!("route {} {}: {error}", methods.join("|"), plan.path))
 }
 
 /// The exception object of `error`, with its traceback: before Python 3.12 the two travel apart.

@@ -6,7 +6,7 @@ use bimetal_host::{HandlerInfo, Host as NativeHost};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use crate::errors::from_host;
+use crate::errors::{from_host, PluginError};
 
 /// The native handlers that routes can be bound to.
 #[pyclass(frozen, module = "bimetal._core")]
@@ -19,7 +19,7 @@ impl Host {
     #[new]
     fn new() -> PyResult<Self> {
         let host = NativeHost::new();
-        for plugin in <[&'static _; 0]>::default() {
+        for plugin in bimetal_builtin::plugins().map_err(|error| PluginError::new_err(error.to_string()))? {
             host.register_static(plugin).map_err(|error| from_host(&error))?;
         }
         Ok(Host { host })

@@ -61,12 +61,12 @@ impl Handler for CompiledHandler {
         let call = Call {
             route: self.route,
             values,
-            body: request.body().clone(),
             reply: Reply {
                 application: Arc::clone(&lanes.application),
                 port: Arc::clone(&lanes.port),
                 running: lanes.begin(head.peer),
                 head,
+                body: request.body().clone(),
                 respond,
                 gone,
             },

@@ -42,7 +42,7 @@ fn run(py: Python<'_>, application: &Application, mut call: Call) {
             Ok(result) => call.reply.result(py, route, result),
             Err(error) => call.reply.fail(py, &error),
         },
-        Ok(None) => call.reply.reroute(call.body),
+        Ok(None) => call.reply.reroute(),
         Err(error) => call.reply.fail(py, &error),
     }
 }

@@ -37,23 +37,35 @@ impl Handler for AsgiHandler {
 /// Runs the application for a request whose body, if any, is still to be read.
 async fn http(lanes: Arc<Lanes>, mut request: Request) -> Response {
     let head = request.to_head();
-    let incoming = if has_body(&head) {
-        let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-        let mut body = request.take_body();
-        // Of its own, as the application may answer before it has read everything, and read on while it answers.
-        spawn_local(async move {
-            while let Some(chunk) = body.chunk().await {
-                let broken = chunk.is_err();
-                if sender.send(chunk).await.is_err() || broken {
-                    return;
+    if !has_body(&head) {
+        return exchange(&lanes, head, Incoming::Full(Bytes::new())).await;
+    }
+    let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+    let (refuse, refused) = oneshot::channel();
+    let mut body = request.take_body();
+    // Of its own, as the application may answer before it has read everything, and read on while it answers.
+    spawn_local(async move {
+        while let Some(chunk) = body.chunk().await {
+            match chunk {
+                Ok(bytes) => {
+                    if sender.send(bytes).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    // The client hears what is wrong with its body; for the application it goes away.
+                    let _ = refuse.send(Response::from(&error));
+                    // Ending the channel would look like the end of the body.
+                    return sender.closed().await;
                 }
             }
-        });
-        Incoming::Stream(receiver)
-    } else {
-        Incoming::Full(Bytes::new())
-    };
-    exchange(&lanes, head, incoming).await
+        }
+    });
+    tokio::select! {
+        biased;
+        Ok(response) = refused => response,
+        response = exchange(&lanes, head, Incoming::Stream(receiver)) => response,
+    }
 }
 
 /// Runs the application for a request whose body has been read.

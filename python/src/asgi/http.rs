@@ -35,7 +35,7 @@ pub(crate) enum Incoming {
     /// It is there.
     Full(Bytes),
     /// It comes from the I/O worker, chunk by chunk.
-    Stream(mpsc::Receiver<Result<Bytes, Error>>),
+    Stream(mpsc::Receiver<Bytes>),
     /// All of it has been received.
     Ended,
 }
@@ -144,12 +144,7 @@ impl Channel {
             }
             Incoming::Stream(chunks) => match chunks.poll_recv(cx) {
                 Poll::Pending => Poll::Pending,
-                Poll::Ready(Some(Ok(bytes))) => Poll::Ready(Some(Event::Chunk(bytes, true))),
-                // The body broke off: for the application the client has gone.
-                Poll::Ready(Some(Err(_))) => {
-                    *incoming = Incoming::Ended;
-                    Poll::Ready(Some(Event::Disconnect))
-                }
+                Poll::Ready(Some(bytes)) => Poll::Ready(Some(Event::Chunk(bytes, true))),
                 Poll::Ready(None) => {
                     *incoming = Incoming::Ended;
                     Poll::Ready(Some(Event::Chunk(Bytes::new(), false)))
@@ -271,7 +266,18 @@ impl Channel {
     /// The application will send nothing more: answers 500, or breaks off what it began. True when it was all sent.
     fn abandon(&self) -> bool {
         match std::mem::replace(&mut *self.outgoing.lock(), Outgoing::Done) {
-            Outgoing::Start(respond) | Outgoing::Headed { respond, .. } => {
+            // The head is promised already: it goes out, and the body breaks off.
+            Outgoing::Headed { respond, mut response, .. } => {
+                let (_, chunks) = mpsc::channel(1);
+                response.body = Body::Stream(Box::pin(ResponseStream {
+                    chunks,
+                    complete: Arc::new(AtomicBool::new(false)),
+                    _gone: self.gone.clone().drop_guard(),
+                }));
+                let _ = respond.send(response);
+                false
+            }
+            Outgoing::Start(respond) => {
                 let response = Response::new(StatusCode::INTERNAL_SERVER_ERROR)
                     .with_header(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))
                     .with_body("Internal Server Error");

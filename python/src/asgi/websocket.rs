@@ -304,11 +304,13 @@ impl WebSocketChannel {
             }
             Now::Send(sender) => {
                 let frame = frame(&kind, &message)?;
-                if matches!(frame, Frame::Close(..)) {
+                let closes = matches!(frame, Frame::Close(..));
+                if closes {
                     *self.channel.stage.lock() = Stage::Closed;
                 }
                 pending(py, &self.side, async move {
-                    let sent = sender.send(frame).await.is_ok();
+                    // To close what the client has closed already is no fault.
+                    let sent = sender.send(frame).await.is_ok() || closes;
                     Box::new(move |py: Python<'_>| {
                         if sent { Ok(py.None()) } else { Err(PyOSError::new_err("the client has gone away")) }
                     }) as Outcome

@@ -24,7 +24,7 @@ pub(crate) fn loads(py: Python<'_>, data: &[u8]) -> PyResult<Py<PyAny>> {
 }
 
 fn loads_plain(py: Python<'_>, data: &[u8]) -> Option<Py<PyAny>> {
-    if has_long_number(data) {
+    if has_long_number(data) || has_negative_zero(data) {
         return None;
     }
     let mut deserializer = sonic_rs::Deserializer::from_slice(data);
@@ -43,6 +43,15 @@ fn has_long_number(data: &[u8]) -> bool {
         }
     }
     false
+}
+
+/// Whether some number may be minus zero: `-0` is an integer for Python and `-0.0` is not, and the parser drops the sign.
+fn has_negative_zero(data: &[u8]) -> bool {
+    memchr::memmem::find_iter(data, b"-0").any(|at| {
+        let digits = &data[at + 2..];
+        let zeros = digits.iter().take_while(|byte| matches!(byte, b'0' | b'.')).count();
+        !digits.get(zeros).is_some_and(u8::is_ascii_digit)
+    })
 }
 
 /// Builds a Python object from what the parser sees.
@@ -97,10 +106,6 @@ impl<'de> Visitor<'de> for Build<'_> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
-        // `-0` is an integer for Python; the parser has lost whether a fraction followed.
-        if value == 0.0 && value.is_sign_negative() {
-            return Err(E::custom("minus zero"));
-        }
         self.object(value)
     }
 

@@ -7,7 +7,11 @@ use loom::sync::Arc;
 
 use super::{Baton, Next, Take, Wait};
 
-fn start(baton: &Arc<Baton<usize>>, ran: &Arc<AtomicUsize>, next: Next) -> Option<loom::thread::JoinHandle<()>> {
+fn start(
+    baton: &Arc<Baton<usize>>,
+    ran: &Arc<AtomicUsize>,
+    next: Next,
+) -> Option<loom::thread::JoinHandle<()>> {
     let Next::Start(runner) = next else { return None };
     let (baton, ran) = (baton.clone(), ran.clone());
     Some(loom::thread::spawn(move || {

@@ -57,6 +57,11 @@ pub enum Refusal {
 
 /// How the jobs of a pool are run.
 pub trait Work<J>: Send + Sync + 'static {
+    /// Wraps the whole life of a runner, which is `life`: for what a thread keeps between its batches.
+    fn runner(&self, life: &mut (dyn FnMut() + Send)) {
+        life();
+    }
+
     /// Runs jobs from `batch` until it has none. Called on a runner, for instance with the interpreter attached.
     fn run(&self, batch: &mut Batch<'_, J>);
 
@@ -74,7 +79,10 @@ pub struct Batch<'a, J> {
 
 impl<J: Send + 'static> Batch<'_, J> {
     /// The next job; `None` when the batch is full, the queue empty, or the queue has moved to another runner.
-    #[expect(clippy::should_implement_trait, reason = "an iterator would suggest that a batch can be collected")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator would suggest that a batch can be collected"
+    )]
     pub fn next(&mut self) -> Option<J> {
         loop {
             if self.left == 0 || Instant::now() >= self.until {
@@ -165,15 +173,17 @@ fn start<J: Send + 'static>(pool: &Arc<Pool<J>>, next: Next) {
     let Next::Start(runner) = next else { return };
     let own = Arc::clone(pool);
     let spawned = thread::Builder::new().name(format!("{}-{runner}", pool.name)).spawn(move || {
-        while own.baton.wait(runner, Some(own.limits.idle)) == Wait::Holds {
-            let mut batch = Batch {
-                pool: &own,
-                runner,
-                left: own.limits.batch,
-                until: Instant::now() + own.limits.batch_time,
-            };
-            own.work.run(&mut batch);
-        }
+        own.work.runner(&mut || {
+            while own.baton.wait(runner, Some(own.limits.idle)) == Wait::Holds {
+                let mut batch = Batch {
+                    pool: &own,
+                    runner,
+                    left: own.limits.batch,
+                    until: Instant::now() + own.limits.batch_time,
+                };
+                own.work.run(&mut batch);
+            }
+        });
     });
     match spawned {
         Ok(thread) => {

@@ -99,7 +99,8 @@ fn a_full_queue_refuses_at_once() {
 
 #[test]
 fn a_job_that_waited_too_long_is_refused() {
-    let (runners, refusals) = pool(Limits { max_threads: 1, max_age: Duration::from_millis(1), ..Limits::default() });
+    let (runners, refusals) =
+        pool(Limits { max_threads: 1, max_age: Duration::from_millis(1), ..Limits::default() });
     let (entered, inside) = channel();
     let (release, hold) = channel::<()>();
     runners.post(Box::new(move || {
