@@ -165,7 +165,7 @@ fn a_table_that_is_wrong_is_refused() {
         &c_plugin("meta", &["META=\"nope\""]),
         ErrorKind::Metadata,
         "handler `cplug.hello`: its metadata is not a JSON object (Invalid literal (`true`, `false`, or a `null`) while parsing at \
-         line 1 column 2); rebuild the plugin",
+         line 1 column 4); rebuild the plugin",
     );
     refused(
         &c_plugin("problem", &["META=\"{\\\"error\\\": \\\"it is broken; mend it\\\"}\""]),

@@ -342,6 +342,7 @@ mod tests {
     }
 
     #[derive(Deserialize, Serialize, JsonSchema)]
+    #[allow(dead_code, reason = "only described")]
     struct Item {
         #[serde(skip_serializing)]
         secret: String,

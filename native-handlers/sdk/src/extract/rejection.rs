@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     /// Entries of the 422 that all arguments share.
     Invalid(Source, Vec<Item>),
     /// A 422 of its own, whatever is wrong with the other arguments.
-    Alone(Item),
+    Alone(Box<Item>),
     /// Another answer.
     Error(HttpError),
 }
@@ -38,7 +38,7 @@ pub fn reject(rejections: impl IntoIterator<Item = Option<Rejection>>, response:
     for rejection in rejections.into_iter().flatten() {
         match rejection.0 {
             Kind::Invalid(source, items) => invalid.push((source, items)),
-            Kind::Alone(item) => return unprocessable(&[item], response),
+            Kind::Alone(item) => return unprocessable(&[*item], response),
             Kind::Error(error) => return error.into_response(response),
         }
     }

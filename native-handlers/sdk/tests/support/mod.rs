@@ -1,0 +1,180 @@
+//! A host of the smallest kind: it calls a linked handler through the ABI, as the real one does.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::OnceLock;
+
+use bimetal_abi::{
+    BmHandler, BmHost, BmInit, BmPlugin, BmRequest, BmResponse, BmSlice, BmWaker, BmWakerVtable,
+    RESULT_ABSENT, RESULT_OK,
+};
+
+/// A request.
+#[derive(Default)]
+pub struct Call<'a> {
+    pub handler: &'a str,
+    pub method: &'a str,
+    pub path: &'a str,
+    pub query: &'a str,
+    pub params: &'a [&'a str],
+    pub content_type: Option<&'a str>,
+    pub body: &'a [u8],
+}
+
+/// What a handler answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub result: u32,
+    pub status: u32,
+    pub content_type: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+unsafe extern "C" fn header_get(ctx: *const c_void, name: BmSlice, value: *mut BmSlice) -> u32 {
+    // SAFETY: `ctx` is the `Call` that `call` passes on, `name` and `value` are the SDK's.
+    unsafe {
+        match (*ctx.cast::<Call<'_>>()).content_type {
+            Some(content_type) if name.text() == Some("content-type") => {
+                value.write(BmSlice::borrow_str(content_type));
+                RESULT_OK
+            }
+            _ => RESULT_ABSENT,
+        }
+    }
+}
+
+unsafe extern "C" fn response_grow(response: *mut BmResponse, min_cap: usize) -> u32 {
+    // SAFETY: `lease` is the vector that `call` passes on, of which `len` bytes are written.
+    unsafe {
+        let buffer = &mut *(*response).lease.cast::<Vec<u8>>();
+        buffer.set_len((*response).len);
+        buffer.reserve(min_cap - buffer.len());
+        (*response).buf = buffer.as_mut_ptr();
+        (*response).cap = buffer.capacity();
+    }
+    RESULT_OK
+}
+
+unsafe extern "C" fn log(_level: u32, _target: BmSlice, _message: BmSlice) {}
+
+unsafe extern "C" fn server_state(_ctx: *const c_void) -> u32 {
+    bimetal_abi::SERVER_READY
+}
+
+unsafe extern "C" fn waker_clone(waker: *const BmWaker) -> BmWaker {
+    // SAFETY: the SDK passes a waker it was given.
+    unsafe { *waker }
+}
+
+unsafe extern "C" fn waker_owned(_waker: BmWaker) {}
+
+unsafe extern "C" fn waker_borrowed(_waker: *const BmWaker) {}
+
+static WAKER: BmWakerVtable =
+    BmWakerVtable { clone: waker_clone, wake: waker_owned, wake_by_ref: waker_borrowed, drop: waker_owned };
+
+static HOST: BmHost = BmHost {
+    size: size_of::<BmHost>() as u32,
+    abi_minor: 0,
+    caps: u64::MAX,
+    waker: &raw const WAKER,
+    log: Some(log),
+    header_get: Some(header_get),
+    header_each: None,
+    response_grow: Some(response_grow),
+    server_state: Some(server_state),
+};
+
+/// The plugin linked into this test, and its state.
+pub fn plugin() -> (&'static BmPlugin, *mut c_void) {
+    static PLUGIN: OnceLock<(&BmPlugin, usize)> = OnceLock::new();
+    let (plugin, state) = *PLUGIN.get_or_init(|| {
+        let [plugin] = bimetal::registry::plugins().unwrap()[..] else {
+            panic!("one plugin is linked into a test")
+        };
+        // SAFETY: cleared, as the ABI wants it.
+        let mut out: BmInit = unsafe { std::mem::zeroed() };
+        // SAFETY: as the ABI says: the host's static table, no configuration, a place for the result.
+        let result = unsafe { plugin.init.unwrap()(&HOST, BmSlice::EMPTY, &mut out) };
+        // SAFETY: the text is the plugin's, which keeps it.
+        assert_eq!(result, RESULT_OK, "{:?}", unsafe { out.error.text() });
+        (plugin, out.state.expose_provenance())
+    });
+    (plugin, ptr::with_exposed_provenance_mut(state))
+}
+
+/// The handler called `name`.
+pub fn handler(name: &str) -> &'static BmHandler {
+    let (plugin, _) = plugin();
+    // SAFETY: the table is static, and so is its text.
+    let handlers: &'static [BmHandler] =
+        unsafe { std::slice::from_raw_parts(plugin.handlers, plugin.n_handlers as usize) };
+    // SAFETY: as above.
+    let found = handlers.iter().find(|handler| unsafe { handler.name.text() } == Some(name));
+    found.unwrap_or_else(|| panic!("no handler {name}"))
+}
+
+/// Calls a sync handler.
+pub fn call(call: &Call<'_>) -> Answer {
+    let (_, state) = plugin();
+    let handler = handler(call.handler);
+    assert_eq!(handler.n_params as usize, call.params.len(), "{}", call.handler);
+    let params: Vec<BmSlice> = call.params.iter().map(|text| BmSlice::borrow_str(text)).collect();
+    let request = BmRequest {
+        size: size_of::<BmRequest>() as u32,
+        n_params: handler.n_params,
+        method: BmSlice::borrow_str(call.method),
+        path: BmSlice::borrow_str(call.path),
+        query: BmSlice::borrow_str(call.query),
+        body: BmSlice::borrow(call.body),
+        params: params.as_ptr(),
+        ctx: ptr::from_ref(call).cast(),
+        deadline_ns: 0,
+    };
+    let mut buffer: Vec<u8> = Vec::with_capacity(64);
+    let mut response = BmResponse {
+        size: size_of::<BmResponse>() as u32,
+        status: 200,
+        kind: bimetal_abi::RESPONSE_LEASED,
+        n_headers: 0,
+        content_type: BmSlice::EMPTY,
+        headers: ptr::null(),
+        buf: buffer.as_mut_ptr(),
+        cap: buffer.capacity(),
+        len: 0,
+        lease: (&raw mut buffer).cast(),
+        owner: ptr::null_mut(),
+        release: None,
+    };
+    // SAFETY: as the ABI says; everything lives through the call.
+    let result =
+        unsafe { handler.call.expect("a sync handler")(state, handler.data, &request, &mut response) };
+    // SAFETY: what the handler wrote is valid until `release`.
+    let answer = unsafe {
+        let headers = match response.n_headers {
+            0 => &[][..],
+            count => std::slice::from_raw_parts(response.headers, count as usize),
+        };
+        let text = |slice: BmSlice| slice.text().unwrap().to_owned();
+        Answer {
+            result,
+            status: response.status,
+            content_type: text(response.content_type),
+            headers: headers.iter().map(|header| (text(header.name), text(header.value))).collect(),
+            body: BmSlice { ptr: response.buf, len: response.len }.bytes().unwrap().to_vec(),
+        }
+    };
+    if let Some(release) = response.release {
+        // SAFETY: once, and everything was copied.
+        unsafe { release(response.owner) };
+    }
+    answer
+}
