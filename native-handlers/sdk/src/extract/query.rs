@@ -1,6 +1,7 @@
 //! Query parameters.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -76,13 +77,8 @@ impl Fields for Pairs<'_> {
     }
 
     fn names(&self) -> Vec<Cow<'_, str>> {
-        let mut names: Vec<Cow<'_, str>> = Vec::new();
-        for name in self.iter().map(|(key, _)| decode(key)) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        names
+        let mut seen = HashSet::new();
+        self.iter().map(|(key, _)| decode(key)).filter(|name| seen.insert(name.clone())).collect()
     }
 }
 

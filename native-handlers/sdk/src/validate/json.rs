@@ -1,6 +1,7 @@
 //! JSON as Python's `json` module reads and writes it: its laxness (NaN, large integers, the last of two equal keys) and its
 //! error messages with their positions. Only bodies that the fast parser refused come here.
 
+use std::collections::hash_map::{Entry, HashMap};
 use std::fmt;
 
 use super::number;
@@ -110,6 +111,7 @@ impl Scanner<'_> {
 
     fn object(&mut self) -> Result<Value, Fault> {
         let mut fields: Vec<(String, Value)> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
         self.at += 1;
         self.skip_space();
         if self.peek() == Some(b'}') {
@@ -128,9 +130,13 @@ impl Scanner<'_> {
             self.at += 1;
             self.skip_space();
             let value = self.value()?;
-            match fields.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, earlier)) => *earlier = value,
-                None => fields.push((name, value)),
+            // The last of two equal keys counts, at the place of the first.
+            match places.entry(name) {
+                Entry::Occupied(place) => fields[*place.get()].1 = value,
+                Entry::Vacant(place) => {
+                    fields.push((place.key().clone(), value));
+                    place.insert(fields.len() - 1);
+                }
             }
             if self.ends(b'}')? {
                 return Ok(Value::Object(fields));
@@ -356,6 +362,16 @@ mod tests {
         }
         assert_eq!(parse(b"\"\xff\""), Err(JsonError::Unreadable));
         assert_eq!(parse("[".repeat(100_000).as_bytes()), Err(JsonError::Unreadable));
+    }
+
+    #[test]
+    fn many_keys_are_read_in_linear_time() {
+        // Quadratic, this would be ten thousand million comparisons.
+        let text = (0..200_000).map(|n| format!("\"{n}\":{n}")).collect::<Vec<_>>().join(",");
+        let Ok(super::Value::Object(fields)) = parse(format!("{{{text},\"7\":0}}").as_bytes()) else {
+            panic!("an object")
+        };
+        assert_eq!((fields.len(), &fields[7].1.to_string()[..]), (200_000, "0"));
     }
 
     #[test]
