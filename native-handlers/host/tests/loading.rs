@@ -190,7 +190,7 @@ fn a_table_that_is_wrong_is_refused() {
     refused(
         &c_plugin("stride", &["STRIDE=16"]),
         ErrorKind::Metadata,
-        "handlers: an entry has 16 bytes, ABI 1.0 has 104; rebuild the plugin",
+        "handlers: an entry has 16 bytes, ABI 1.0 has 96; rebuild the plugin",
     );
     refused(
         &c_plugin("kind", &["KIND=3"]),
