@@ -10,8 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.compare import Pair, serve_both
-from harness.servers import REFERENCE_ONLY, ServerProcess, start_bimetal
+# So that a failed comparison shows both sides.
+pytest.register_assert_rewrite("harness.compare", "harness.wire")
+
+from harness.compare import Pair, serve_both  # noqa: E402
+from harness.servers import REFERENCE_ONLY, ServerProcess, start_bimetal  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -36,7 +36,7 @@ def overlap_fixed():
 
 
 @app.get("/overlap/{name}", handler_type="native", native="health")
-def overlap(name: str): ...
+def overlap(): ...
 
 
 @app.get("/absent/{n}", handler_type="native", native="nobody.here", fallback="python")
@@ -98,7 +98,7 @@ def guard():
 bypassing = Bimetal(dependencies=[Depends(guard)])
 
 
-@bypassing.get("/health", handler_type="native", bypass=["dependency:guard"])
+@bypassing.get("/health", handler_type="native", native="health", bypass=["dependency:guard"])
 def bypassing_health(): ...
 
 
@@ -112,7 +112,7 @@ async def other_layer(request, call_next):
     return response
 
 
-@with_middleware.get("/health", handler_type="native", bypass=["middleware:other_layer"])
+@with_middleware.get("/health", handler_type="native", native="health", bypass=["middleware:other_layer"])
 def layered_health(): ...
 
 
