@@ -71,8 +71,16 @@ class Engine:
         Raises RouteError, PluginError.
         """
 
-    def attach(self, loop: asyncio.AbstractEventLoop, state: dict[str, Any]) -> None:
-        """Give the engine its event loop; on the loop's thread. `state` is copied into each ASGI scope."""
+    def attach(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        state: dict[str, Any],
+        on_runner_start: Callable[[], object] | None = None,
+    ) -> None:
+        """Give the engine its event loop; on the loop's thread.
+
+        `state` is copied into each ASGI scope; `on_runner_start` is called on each thread of the `sync` lane as it starts.
+        """
 
     def serve(self) -> None:
         """Accept connections from now on."""

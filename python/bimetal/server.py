@@ -20,6 +20,7 @@ from bimetal.errors import BimetalError, PluginError
 from bimetal.lifespan import LifespanMode, LifespanRun
 from bimetal.options import Limits
 from bimetal.plugins import Plugin, Plugins, missing_plugin
+from bimetal.threads import runner_start
 
 #: How long cancelled tasks and idle worker threads may take to end when a server stops, in seconds.
 _CLEANUP_TIMEOUT = 5.0
@@ -273,7 +274,7 @@ class Server:
 
     async def _serve(self, engine: Engine, loop: asyncio.AbstractEventLoop, ready: Callable[[], object]) -> None:
         assert self._stopping is not None
-        engine.attach(loop, self._state)
+        engine.attach(loop, self._state, runner_start(loop))
         lifespan = LifespanRun(self._asgi, self._lifespan, self._state)
         before = _fingerprint(self.app)
         await lifespan.startup()

@@ -17,6 +17,8 @@ pub(crate) struct Application {
     pub(crate) asgi: Py<PyAny>,
     /// What the lifespan put into its state; each scope gets a copy.
     pub(crate) state: Mutex<Option<Py<PyDict>>>,
+    /// Called on each runner thread as it starts.
+    pub(crate) on_runner_start: Mutex<Option<Py<PyAny>>>,
     /// Routes of the `sync` and `async` lanes, by the number their handlers carry.
     pub(crate) routes: RwLock<Arc<[PyRoute]>>,
     /// Called with each exception that leaves the application.
@@ -31,6 +33,16 @@ impl Application {
     /// The routes as they are now.
     pub(crate) fn routes(&self) -> Arc<[PyRoute]> {
         Arc::clone(&self.routes.read())
+    }
+
+    /// What a runner thread does before its first call.
+    pub(crate) fn runner_starts(&self, py: Python<'_>) {
+        let on_start = self.on_runner_start.lock().as_ref().map(|on_start| on_start.clone_ref(py));
+        if let Some(on_start) = on_start {
+            if let Err(error) = on_start.call0(py) {
+                error.write_unraisable(py, Some(on_start.bind(py)));
+            }
+        }
     }
 
     /// Logs an exception that left the application, with its traceback, and reports it.

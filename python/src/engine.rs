@@ -102,6 +102,7 @@ impl Engine {
         let application = Arc::new(Application {
             asgi: app,
             state: Mutex::new(None),
+            on_runner_start: Mutex::new(None),
             routes: RwLock::new(Arc::from([])),
             on_exception,
             root_path: root_path.trim_end_matches('/').to_owned(),
@@ -203,10 +204,17 @@ impl Engine {
     }
 
     /// Gives the engine its event loop; on the loop's thread.
-    #[pyo3(signature = (r#loop, state))]
-    fn attach(&self, py: Python<'_>, r#loop: &Bound<'_, PyAny>, state: &Bound<'_, PyDict>) -> PyResult<()> {
+    #[pyo3(signature = (r#loop, state, on_runner_start = None))]
+    fn attach(
+        &self,
+        py: Python<'_>,
+        r#loop: &Bound<'_, PyAny>,
+        state: &Bound<'_, PyDict>,
+        on_runner_start: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
         let lanes = self.lanes()?;
         *lanes.application.state.lock() = Some(state.clone().unbind());
+        *lanes.application.on_runner_start.lock() = on_runner_start;
         let side = LoopSide::new(r#loop, Arc::clone(&lanes.port))?;
         side.listen(py)?;
         lifespan::attached(&side);
@@ -273,6 +281,7 @@ impl Engine {
             // What holds the application may outlive the server, on a thread that is stuck in a handler.
             *lanes.application.routes.write() = Arc::from([]);
             *lanes.application.state.lock() = None;
+            *lanes.application.on_runner_start.lock() = None;
         }
         lifespan::detached();
         match side {

@@ -8,7 +8,10 @@ pub(crate) fn attach<R>(work: impl FnOnce(Python<'_>) -> R) -> R {
     Python::attach(work)
 }
 
-/// Runs the whole life of a thread with a thread state that stays: attaching within it is then cheap.
-pub(crate) fn keep_thread_state(life: impl FnOnce() + Send) {
-    attach(|py| py.detach(life));
+/// Runs the whole life of a thread with a thread state that stays: attaching within it is then cheap. `start` comes first.
+pub(crate) fn keep_thread_state(start: impl FnOnce(Python<'_>), life: impl FnOnce() + Send) {
+    attach(|py| {
+        start(py);
+        py.detach(life);
+    });
 }

@@ -18,7 +18,7 @@ pub(crate) struct SyncWork {
 
 impl Work<Call> for SyncWork {
     fn runner(&self, life: &mut (dyn FnMut() + Send)) {
-        interpreter::keep_thread_state(life);
+        interpreter::keep_thread_state(|py| self.application.runner_starts(py), life);
     }
 
     fn run(&self, batch: &mut Batch<'_, Call>) {
