@@ -31,7 +31,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check build examples test-tools rust-check python-check rust-test python-test stub-test clean
+.PHONY: help run test check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -40,7 +40,7 @@ help: ## List the targets
 run: build examples ## Build everything and serve examples/hybrid on HOST:PORT (127.0.0.1:8000)
 	cd examples/hybrid && exec $(abspath $(BIN))/bimetal run main:app --host $(HOST) --port $(PORT)
 
-test: check rust-test stub-test python-test ## Run everything the project checks
+test: check rust-test model-test stub-test python-test ## Run everything the project checks
 
 check: rust-check python-check ## Formatting, lints and types, without running anything
 
@@ -76,6 +76,11 @@ rust-test: $(VENV_STAMP)
 		echo "cargo test $$crate"; \
 		cargo test --quiet $(EXAMPLE_TARGET) --manifest-path $$crate/Cargo.toml || exit 1; \
 	done
+
+# The queues and the hand-over between runners, in every interleaving loom finds.
+model-test:
+	RUSTFLAGS='--cfg bimetal_loom' cargo --config profile.release.lto=false test --quiet -p bimetal-runtime --lib --release \
+		--target-dir target/loom model
 
 stub-test: build test-tools
 	cd python && $(abspath $(BIN))/stubtest bimetal._core

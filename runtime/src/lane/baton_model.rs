@@ -44,6 +44,7 @@ fn a_job_posted_while_the_runner_goes_idle_runs() {
 /// The watcher takes the baton away while the holder ends its job: still every job runs once.
 #[test]
 fn a_hand_over_that_races_with_the_end_of_the_job_loses_nothing() {
+    static HAND_OVERS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     // Four threads: all interleavings with at most two preemptions.
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(2);
@@ -54,7 +55,11 @@ fn a_hand_over_that_races_with_the_end_of_the_job_loses_nothing() {
         let mut runners = vec![start(&baton, &ran, baton.post(now, 1).unwrap())];
         runners.push(start(&baton, &ran, baton.post(now, 10).unwrap()));
         if let Some(job) = baton.stuck_in() {
-            runners.push(start(&baton, &ran, baton.hand_over(job)));
+            let next = baton.hand_over(job);
+            if next != Next::Done {
+                HAND_OVERS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+            runners.push(start(&baton, &ran, next));
         }
         while ran.load(Ordering::Relaxed) != 11 {
             loom::thread::yield_now();
@@ -64,4 +69,5 @@ fn a_hand_over_that_races_with_the_end_of_the_job_loses_nothing() {
             runner.join().unwrap();
         }
     });
+    assert!(HAND_OVERS.load(std::sync::atomic::Ordering::Relaxed) > 0, "the model never came to the case it is about");
 }
