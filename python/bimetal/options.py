@@ -112,7 +112,7 @@ class Limits(TypedDict, total=False):
     io_threads: int
     #: Connections the kernel queues before they are accepted.
     backlog: int
-    #: Connections open at a time; more are closed at once.
+    #: Connections open at a time, for each I/O thread; more wait in the backlog.
     max_connections: int
     #: The largest request body; beyond it the answer is 413.
     max_body_size: int

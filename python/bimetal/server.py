@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import FastAPI
 from typing_extensions import Self, Unpack
 
-from bimetal._core import Engine
+from bimetal._core import Engine, set_log
 from bimetal.compile import Compilation, RoutePlan
 from bimetal.compile.native import bypassed_by_app, unknown_handler
 from bimetal.errors import BimetalError, PluginError
@@ -225,6 +225,8 @@ class Server:
         if self._engine is not None:
             raise BimetalError("the server is running already")
         self._outcome = None
+        # Where nobody has set up a log: an exception in a handler must not vanish behind a 500.
+        set_log("warn", "text")
         self.plans = self.compile()
         engine = Engine(
             self._asgi,

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use bimetal_runtime::lane::{Mailbox, Refusal};
+use bimetal_runtime::lane::{Limits, Mailbox, Refusal};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -35,7 +35,8 @@ pub(crate) trait LoopTask: Send {
 }
 
 enum Letter {
-    Task(Box<dyn LoopTask>),
+    /// A task, and since when it waits; none where it may wait for as long as it takes.
+    Task(Option<Instant>, Box<dyn LoopTask>),
     /// Something that a coroutine waits for, by the number of its wait, can go on.
     Ready(usize),
 }
@@ -60,20 +61,20 @@ impl LoopPort {
 
     /// Posts a task; one that cannot be posted is refused.
     pub(crate) fn post(&self, task: Box<dyn LoopTask>) {
-        if let Err(Letter::Task(task)) = self.mailbox.post(Letter::Task(task)) {
+        if let Err(Letter::Task(_, task)) = self.mailbox.post(Letter::Task(Some(Instant::now()), task)) {
             task.refuse(Refusal::Full);
         }
     }
 
     /// Posts a task whatever waits already: the end of a request that has run.
     pub(crate) fn post_anyway(&self, task: Box<dyn LoopTask>) {
-        self.mailbox.post_anyway(Letter::Task(task));
+        self.mailbox.post_anyway(Letter::Task(None, task));
     }
 
     /// Refuses everything that waits: the loop has ended.
     pub(crate) fn close(&self) {
         while let Some(letter) = self.mailbox.take() {
-            if let Letter::Task(task) = letter {
+            if let Letter::Task(_, task) = letter {
                 task.refuse(Refusal::Closed);
             }
         }
@@ -103,6 +104,8 @@ pub(crate) struct LoopSide {
     /// Futures of coroutines that wait for something of ours, by the number of the wait.
     waits: Mutex<HashMap<usize, Py<PyAny>>>,
     next: AtomicUsize,
+    /// Longest wait of a task; an older one is refused when its turn comes.
+    max_age: Duration,
 }
 
 impl LoopSide {
@@ -122,6 +125,7 @@ impl LoopSide {
             tasks: Mutex::new(HashMap::new()),
             waits: Mutex::new(HashMap::new()),
             next: AtomicUsize::new(0),
+            max_age: Limits::default().max_age,
         }))
     }
 
@@ -208,7 +212,10 @@ impl LoopSide {
         let started = Instant::now();
         for _ in 0..BATCH {
             match self.port.mailbox.take() {
-                Some(Letter::Task(task)) => task.start(py, self),
+                Some(Letter::Task(Some(posted), task)) if posted.elapsed() > self.max_age => {
+                    task.refuse(Refusal::TooOld);
+                }
+                Some(Letter::Task(_, task)) => task.start(py, self),
                 Some(Letter::Ready(wait)) => self.ready(py, wait)?,
                 None => return Ok(()),
             }

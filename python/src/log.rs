@@ -5,8 +5,10 @@ use std::sync::OnceLock;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{fmt, Layer};
 
 static SET: OnceLock<()> = OnceLock::new();
 
@@ -26,13 +28,13 @@ pub(crate) fn set_log(level: &str, format: &str) -> PyResult<()> {
         }
     };
     SET.get_or_init(|| {
-        let builder = tracing_subscriber::fmt()
-            .with_writer(std::io::stderr)
-            .with_max_level(level)
-            .with_span_events(FmtSpan::NONE)
-            .with_ansi(std::io::stderr().is_terminal());
+        // The HTTP parser reports each malformed request as an error. It is the client's, who is told; not ours to log.
+        let parser = if level >= LevelFilter::DEBUG { level } else { LevelFilter::OFF };
+        let targets = Targets::new().with_default(level).with_target("actix_http", parser);
+        let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+        let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
         // A log that an embedding program has set up already stays.
-        let _ = if json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
+        let _ = tracing_subscriber::registry().with(lines.with_filter(targets)).try_init();
     });
     Ok(())
 }
