@@ -69,5 +69,8 @@ fn a_hand_over_that_races_with_the_end_of_the_job_loses_nothing() {
             runner.join().unwrap();
         }
     });
-    assert!(HAND_OVERS.load(std::sync::atomic::Ordering::Relaxed) > 0, "the model never came to the case it is about");
+    assert!(
+        HAND_OVERS.load(std::sync::atomic::Ordering::Relaxed) > 0,
+        "the model never came to the case it is about"
+    );
 }
