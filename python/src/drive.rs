@@ -163,6 +163,11 @@ impl Drive {
     }
 
     #[getter]
+    fn cr_suspended(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.coroutine.getattr(py, "cr_suspended")
+    }
+
+    #[getter]
     fn cr_await(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.coroutine.getattr(py, "cr_await")
     }
