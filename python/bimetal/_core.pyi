@@ -6,8 +6,24 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, final
 
+from typing_extensions import Self
+
 from bimetal.binding import HandlerInfo
 from bimetal.compile.plan import RoutePlan
+
+__all__ = [
+    "BimetalError",
+    "BindError",
+    "Engine",
+    "Host",
+    "Lifespan",
+    "PluginError",
+    "RouteError",
+    "build_info",
+    "dumps",
+    "loads",
+    "set_log",
+]
 
 class BimetalError(Exception):
     """Base of every error Bimetal raises itself; its text is one line that names the fix."""
@@ -25,7 +41,7 @@ class PluginError(BimetalError):
 class Host:
     """The native handlers that routes can be bound to: built in, linked statically, loaded from plugins."""
 
-    def __init__(self) -> None: ...
+    def __new__(cls) -> Self: ...
     def load(self, path: str, config: str | None = None) -> list[HandlerInfo]:
         """Load a plugin library; `config` is JSON for its `init`. Raises PluginError."""
 
@@ -36,8 +52,8 @@ class Host:
 class Engine:
     """One server: a bound listener, its lanes, its route table."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         app: Callable[..., Any],
         *,
         host: str,
@@ -54,7 +70,7 @@ class Engine:
         root_path: str = "",
         sync_threads: int = 1000,
         on_exception: Callable[[BaseException], object] | None = None,
-    ) -> None:
+    ) -> Self:
         """Bind the address (connections are refused until `serve`). Raises BindError."""
 
     @property
@@ -79,7 +95,8 @@ class Engine:
     ) -> None:
         """Give the engine its event loop; on the loop's thread.
 
-        `state` is copied into each ASGI scope; `on_runner_start` is called on each thread of the `sync` lane as it starts.
+        `state` is copied into each ASGI scope; `on_runner_start` is called on each thread of the `sync` lane as it
+        starts.
         """
 
     def serve(self) -> None:
@@ -107,7 +124,7 @@ class Engine:
 class Lifespan:
     """The ASGI lifespan exchange: `receive` and `send` for the application, and its two phases for the server."""
 
-    def __init__(self) -> None: ...
+    def __new__(cls) -> Self: ...
     def receive(self) -> Awaitable[dict[str, Any]]: ...
     def send(self, message: dict[str, Any]) -> Awaitable[None]: ...
     def started(self) -> Awaitable[str | None]:

@@ -59,7 +59,7 @@ impl Engine {
     #[new]
     #[pyo3(signature = (
         app, *, host, port, io_threads = 1, backlog = 2048, max_connections = 25_000, max_body_size = 16_777_216,
-        keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, access_log = false, root_path = String::new(),
+        keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, access_log = false, root_path = "",
         sync_threads = 1000, on_exception = None
     ))]
     #[expect(
@@ -79,7 +79,7 @@ impl Engine {
         body_timeout: f64,
         drain_timeout: f64,
         access_log: bool,
-        root_path: String,
+        root_path: &str,
         sync_threads: usize,
         on_exception: Option<Py<PyAny>>,
     ) -> PyResult<Self> {

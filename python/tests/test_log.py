@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from harness.servers import APPS, START_TIMEOUT, environment, start_bimetal
 
 EMBEDDED = """

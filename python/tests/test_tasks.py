@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from harness.compare import Pair
 
 APP = "tasks:app"
