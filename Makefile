@@ -20,10 +20,12 @@ TEST_STAMP := $(VENV)/.test-tools-$(INTERPRETER)
 RUST_SOURCES := $(shell find runtime native-handlers python/src -name target -prune -o -name tests -prune -o \
 	\( -name '*.rs' -o -name Cargo.toml \) -print) python/Cargo.toml Cargo.toml Cargo.lock python/pyproject.toml
 
-# Crates that are no members of the workspace; one target directory compiles what they share once.
+# Crates that are no members of the workspace. The plugins share a target directory, which compiles what they depend on
+# once; the program needs its own, because it links another build of libhot, and cargo gives both the same file name.
 EXAMPLE_CRATES := examples/hybrid/hot examples/native-only
 OUTSIDE_CRATES := $(EXAMPLE_CRATES) python/tests/fixtures/faulty
-EXAMPLE_TARGET := --target-dir target/examples
+cargo_in = cargo $(1) --quiet --target-dir $(if $(filter %/native-only,$(2)),target/examples,target/plugins) \
+	--manifest-path $(2)/Cargo.toml
 
 # Every Rust build looks at the same interpreter, whichever starts it.
 export PYO3_PYTHON := $(PYPATH)
@@ -47,19 +49,13 @@ check: rust-check python-check ## Formatting, lints and types, without running a
 build: $(BUILD_STAMP) ## Build the extension (release) and install the package into ./.venv
 
 examples: ## Build the plugin of examples/hybrid and the program of examples/native-only
-	@for crate in $(EXAMPLE_CRATES); do \
-		echo "cargo build --release $$crate"; \
-		cargo build --release --quiet $(EXAMPLE_TARGET) --manifest-path $$crate/Cargo.toml || exit 1; \
-	done
+	$(foreach crate,$(EXAMPLE_CRATES),$(call cargo_in,build --release,$(crate)) &&) true
 
 rust-check: $(VENV_STAMP)
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
-	@for crate in $(OUTSIDE_CRATES); do \
-		echo "cargo fmt, clippy $$crate"; \
-		cargo fmt --check --manifest-path $$crate/Cargo.toml || exit 1; \
-		cargo clippy --quiet $(EXAMPLE_TARGET) --manifest-path $$crate/Cargo.toml --all-targets -- -D warnings || exit 1; \
-	done
+	$(foreach crate,$(OUTSIDE_CRATES),cargo fmt --check --manifest-path $(crate)/Cargo.toml &&) true
+	$(foreach crate,$(OUTSIDE_CRATES),$(call cargo_in,clippy --all-targets,$(crate)) -- -D warnings &&) true
 
 python-check: build test-tools
 	$(BIN)/ruff check --quiet python
@@ -72,10 +68,7 @@ python-check: build test-tools
 # it: the tests over sockets cover it.
 rust-test: $(VENV_STAMP)
 	cargo test --quiet --workspace --exclude bimetal-python
-	@for crate in $(EXAMPLE_CRATES); do \
-		echo "cargo test $$crate"; \
-		cargo test --quiet $(EXAMPLE_TARGET) --manifest-path $$crate/Cargo.toml || exit 1; \
-	done
+	$(foreach crate,$(EXAMPLE_CRATES),$(call cargo_in,test,$(crate)) &&) true
 
 # The queues and the hand-over between runners, in every interleaving loom finds.
 model-test:

@@ -23,7 +23,7 @@ from bimetal import Bimetal
 
 # Where `make run` and `make examples` leave the library built from the crate in hot/. In a project of your own this is
 # simply `plugins=["target/release/libhot.so"]`.
-PLUGIN = Path(__file__).resolve().parents[2] / "target" / "examples" / "release" / "libhot.so"
+PLUGIN = Path(__file__).resolve().parents[2] / "target" / "plugins" / "release" / "libhot.so"
 
 app = Bimetal(title="Hybrid", plugins=[PLUGIN])
 

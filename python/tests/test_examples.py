@@ -9,7 +9,7 @@ import pytest
 from websockets.sync.client import connect
 
 from harness.compare import serve_both
-from harness.plugins import EXAMPLE_TARGET, cargo_build, hot_plugin
+from harness.plugins import hot_plugin, native_only_program
 from harness.servers import REPOSITORY, ServerProcess, free_port, start_bimetal, start_uvicorn
 from harness.wire import Connection, Reply, get, json_body, request
 
@@ -176,11 +176,8 @@ class TestHybrid:
 
 @pytest.fixture(scope="module")
 def native_only() -> Iterator[ServerProcess]:
-    cargo_build("examples/native-only/Cargo.toml")
     port = free_port()
-    with ServerProcess(
-        [str(EXAMPLE_TARGET / "release" / "native-only"), "--port", str(port)], port, REPOSITORY
-    ) as server:
+    with ServerProcess([str(native_only_program()), "--port", str(port)], port, REPOSITORY) as server:
         yield server.wait_ready()
 
 

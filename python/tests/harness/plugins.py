@@ -9,34 +9,33 @@ from pathlib import Path
 
 from harness.servers import REPOSITORY, TESTS
 
-EXAMPLE_TARGET = REPOSITORY / "target" / "examples"
+#: As in the Makefile: the program links another build of `libhot` than the plugin, under the same file name.
+PLUGIN_TARGET = REPOSITORY / "target" / "plugins"
+PROGRAM_TARGET = REPOSITORY / "target" / "examples"
 #: Upper bound for a build from nothing, in seconds.
 BUILD_TIMEOUT = 900.0
 
 
 @functools.cache
-def cargo_build(manifest: str) -> Path:
-    """Build a crate with its examples' shared target directory; returns the folder with the results."""
-    command = [
-        "cargo",
-        "build",
-        "--release",
-        "--target-dir",
-        str(EXAMPLE_TARGET),
-        "--manifest-path",
-        str(REPOSITORY / manifest),
-    ]
+def cargo_build(crate: str, target: Path) -> Path:
+    """Build a crate of this repository; returns the folder with the results."""
+    manifest = REPOSITORY / crate / "Cargo.toml"
+    command = ["cargo", "build", "--release", "--target-dir", str(target), "--manifest-path", str(manifest)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=BUILD_TIMEOUT)
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stderr}"
-    return EXAMPLE_TARGET / "release"
+    return target / "release"
 
 
 def faulty_plugin() -> Path:
-    return cargo_build("python/tests/fixtures/faulty/Cargo.toml") / "libfaulty.so"
+    return cargo_build("python/tests/fixtures/faulty", PLUGIN_TARGET) / "libfaulty.so"
 
 
 def hot_plugin() -> Path:
-    return cargo_build("examples/hybrid/hot/Cargo.toml") / "libhot.so"
+    return cargo_build("examples/hybrid/hot", PLUGIN_TARGET) / "libhot.so"
+
+
+def native_only_program() -> Path:
+    return cargo_build("examples/native-only", PROGRAM_TARGET) / "native-only"
 
 
 def compile_c(folder: Path, name: str, *defines: str) -> Path:
