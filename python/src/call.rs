@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use bimetal_runtime::http::{header, HeaderValue};
+use bimetal_runtime::http::{header, HeaderValue, StatusCode};
 use bimetal_runtime::{Body, Head, Response};
 use bytes::Bytes;
 use pyo3::exceptions::PyException;
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tokio::sync::oneshot;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::application::Application;
 use crate::asgi::http::{HttpExchange, Incoming, Target};
+use crate::asgi::message::{header_fields, to_bytes};
 use crate::errors::exception;
 use crate::event_loop::LoopPort;
 use crate::exchanges::Exchange;
@@ -103,6 +105,10 @@ impl Reply {
                 let _ = self.respond.send(response);
                 self.gone.cancel();
             }
+            Ok(Encoded::Response(response)) => {
+                let _ = self.respond.send(response);
+                self.gone.cancel();
+            }
             Ok(Encoded::ResponseObject) => self.replay(py, route, Ok(result)),
             Err(error) => self.replay(py, route, Err(error)),
         }
@@ -111,6 +117,9 @@ impl Reply {
 
 enum Encoded {
     Json(Bytes),
+    /// A response object of which all is known.
+    Response(Response),
+    /// Any other: it sends itself.
     ResponseObject,
 }
 
@@ -121,7 +130,7 @@ fn encode(py: Python<'_>, route: &PyRoute, result: &Bound<'_, PyAny>) -> PyResul
         }
     }
     if result.is_instance(imports::STARLETTE_RESPONSE.get(py)?)? {
-        return Ok(Encoded::ResponseObject);
+        return Ok(response_object(py, result)?.map_or(Encoded::ResponseObject, Encoded::Response));
     }
     let Some(model) = &route.model else {
         return json::dumps(result).map(Encoded::Json);
@@ -137,6 +146,29 @@ fn encode(py: Python<'_>, route: &PyRoute, result: &Bound<'_, PyAny>) -> PyResul
     };
     let bytes = model.to_json.bind(py).call1((value,))?;
     Ok(Encoded::Json(Bytes::copy_from_slice(bytes.cast::<PyBytes>()?.as_bytes())))
+}
+
+/// What a response object of Starlette's plain classes would send, unless something is to run after it.
+fn response_object(py: Python<'_>, response: &Bound<'_, PyAny>) -> PyResult<Option<Response>> {
+    let class = response.get_type();
+    for plain in &imports::PLAIN_RESPONSES {
+        if class.is(plain.get(py)?) {
+            if !response.getattr(intern!(py, "background"))?.is_none() {
+                return Ok(None);
+            }
+            // What does not convert raises when the object sends itself.
+            let Ok(status) = response.getattr(intern!(py, "status_code"))?.extract::<u16>() else {
+                return Ok(None);
+            };
+            let Ok(status) = StatusCode::from_u16(status) else { return Ok(None) };
+            let raw = response.getattr(intern!(py, "raw_headers"))?;
+            let Ok(headers) = header_fields(&raw) else { return Ok(None) };
+            let Ok(body) = to_bytes(&response.getattr(intern!(py, "body"))?) else { return Ok(None) };
+            let body = if body.is_empty() { Body::Empty } else { Body::Full(body) };
+            return Ok((status.as_u16() >= 200).then_some(Response { status, headers, body }));
+        }
+    }
+    Ok(None)
 }
 
 /// The arguments of the handler, in the order of its keywords; `None` when the request does not fit the plan after all.

@@ -29,3 +29,12 @@ pub(crate) static JSON_LOADS: Import = Import::new("json", "loads");
 pub(crate) static RENDER_JSON: Import = Import::new("bimetal.compile.render", "render_json");
 pub(crate) static STARLETTE_RESPONSE: Import = Import::new("starlette.responses", "Response");
 pub(crate) static VALIDATION_ERROR: Import = Import::new("pydantic_core", "ValidationError");
+
+/// Starlette's response classes that send a status, headers and a body, and do nothing else.
+pub(crate) static PLAIN_RESPONSES: [Import; 5] = [
+    Import::new("starlette.responses", "JSONResponse"),
+    Import::new("starlette.responses", "Response"),
+    Import::new("starlette.responses", "HTMLResponse"),
+    Import::new("starlette.responses", "PlainTextResponse"),
+    Import::new("starlette.responses", "RedirectResponse"),
+];

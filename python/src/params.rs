@@ -3,6 +3,8 @@
 //! Only forms whose meaning is beyond doubt are read here. Anything else, valid or not, is for Pydantic and FastAPI to
 //! judge: the request then takes the ASGI lane.
 
+use std::borrow::Cow;
+
 use bimetal_runtime::Request;
 
 use crate::plan::{Kind, RequestSpec, Source};
@@ -22,22 +24,19 @@ pub(crate) enum Value {
 /// The values of a request's parameters, in the plan's order; `None` when the request does not fit.
 pub(crate) fn read(spec: &RequestSpec, request: &Request) -> Option<Vec<Value>> {
     let mut values = Vec::with_capacity(spec.params.len());
-    let query = request.query();
-    if spec.params.iter().any(|param| matches!(param.source, Source::Query(_))) && !is_plain(query) {
-        return None;
-    }
     for param in &spec.params {
-        let value = match &param.source {
-            Source::Path(index) => Some(convert(param.kind, request.param(*index)?)?),
-            Source::Query(name) => match last(query, name) {
-                // Decoding put a replacement character there, or the client sent one: Python decides.
-                Some(text) if text.contains('\u{fffd}') => return None,
-                Some(text) => Some(convert(param.kind, &text)?),
+        let text = match &param.source {
+            Source::Path(index) => Some(Cow::Borrowed(request.param(*index)?)),
+            Source::Query(name) => query_parameter(request.query(), name)?,
+            Source::Header(name) => match request.header(name) {
+                // Starlette reads what is not ASCII as Latin-1.
+                Some(value) => Some(Cow::Borrowed(value.to_str().ok()?)),
                 None => None,
             },
+            Source::Cookie(name) => cookie(request, name)?,
         };
-        match value {
-            Some(value) => values.push(value),
+        match text {
+            Some(text) => values.push(convert(param.kind, &text)?),
             None if param.required => return None,
             None => values.push(Value::Missing),
         }
@@ -45,17 +44,51 @@ pub(crate) fn read(spec: &RequestSpec, request: &Request) -> Option<Vec<Value>> 
     Some(values)
 }
 
-/// Whether a query is ASCII: Starlette reads other bytes as Latin-1 first.
-fn is_plain(query: &str) -> bool {
-    query.is_ascii()
+/// The last value of `name` in a query, decoded as a form is. `None` where that is for Python to decide.
+fn query_parameter<'a>(query: &'a str, name: &str) -> Option<Option<Cow<'a, str>>> {
+    // Starlette reads a query that is not ASCII as Latin-1 first.
+    if !query.is_ascii() {
+        return None;
+    }
+    match last(query, name) {
+        // Decoding put a replacement character there, or the client sent one.
+        Some(text) if text.contains('\u{fffd}') => None,
+        value => Some(value),
+    }
 }
 
-/// The last value of `name` in `query`, decoded as a form is.
-fn last<'a>(query: &'a str, name: &str) -> Option<std::borrow::Cow<'a, str>> {
+fn last<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     if query.is_empty() {
         return None;
     }
     form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name).last().map(|(_, value)| value)
+}
+
+/// The last cookie of `name`, over all `cookie` fields. `None` where that is for Python to decide.
+fn cookie(request: &Request, name: &str) -> Option<Option<Cow<'static, str>>> {
+    let (mut found, mut plain) = (None, true);
+    request.for_each_header(|field, value| {
+        if field == "cookie" {
+            match std::str::from_utf8(value) {
+                Ok(text) if is_plain_cookie(text) => found = last_cookie(text, name).or(found.take()),
+                _ => plain = false,
+            }
+        }
+    });
+    plain.then(|| found.map(Cow::Owned))
+}
+
+/// Whether no value of a `cookie` field can be quoted, which Python's `http.cookies` undoes in its own way.
+fn is_plain_cookie(field: &str) -> bool {
+    field.is_ascii() && !field.contains(['"', '\\'])
+}
+
+fn last_cookie(field: &str, name: &str) -> Option<String> {
+    let pairs = field.split(';').map(|chunk| chunk.split_once('=').unwrap_or(("", chunk)));
+    let mut matching = pairs
+        .map(|(key, value)| (key.trim(), value.trim()))
+        .filter(|(key, value)| *key == name && !(key.is_empty() && value.is_empty()));
+    matching.next_back().map(|(_, value)| value.to_owned())
 }
 
 fn convert(kind: Kind, text: &str) -> Option<Value> {
@@ -100,7 +133,7 @@ fn float(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{float, integer, last};
+    use super::{float, integer, last, last_cookie};
 
     #[test]
     fn integers_of_doubtful_form_are_left_to_pydantic() {
@@ -129,5 +162,12 @@ mod tests {
         assert_eq!(last("a=x+y%20z", "a").as_deref(), Some("x y z"));
         assert_eq!(last("a", "a").as_deref(), Some(""));
         assert_eq!(last("b=1", "a"), None);
+    }
+    #[test]
+    fn the_last_cookie_of_a_name_counts() {
+        assert_eq!(last_cookie("a=1; b=2; a=3", "a").as_deref(), Some("3"));
+        assert_eq!(last_cookie("a = 1 ;b=", "b").as_deref(), Some(""));
+        assert_eq!(last_cookie("a=1=2", "a").as_deref(), Some("1=2"));
+        assert_eq!(last_cookie("A=1; lonely", "a"), None);
     }
 }

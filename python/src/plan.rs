@@ -15,6 +15,10 @@ pub(crate) enum Source {
     Path(usize),
     /// Query parameter of this name.
     Query(String),
+    /// Header field of this name, in lower case.
+    Header(String),
+    /// Cookie of this name.
+    Cookie(String),
 }
 
 /// How a parameter's text becomes a value.
@@ -167,6 +171,8 @@ fn compiled(plan: &Bound<'_, PyAny>, path: &str) -> PyResult<(Arc<RequestSpec>, 
                 }
             },
             "query" => Source::Query(alias),
+            "header" => Source::Header(alias.to_ascii_lowercase()),
+            "cookie" => Source::Cookie(alias),
             other => {
                 return Err(RouteError::new_err(format!(
                     "route {path}: parameters do not come from {other:?}"

@@ -1,9 +1,9 @@
-"""Path and query parameters of a compiled route."""
+"""Path, query, header and cookie parameters of a compiled route."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from fastapi._compat import field_annotation_is_sequence
 from fastapi.dependencies import utils
@@ -17,7 +17,7 @@ from starlette.convertors import (
 )
 
 from bimetal.compile import fields
-from bimetal.compile.plan import ParamPlan
+from bimetal.compile.plan import ParamPlan, Source
 from bimetal.compile.reason import NotCompiled
 
 #: Convertors whose text reaches the field unchanged.
@@ -27,12 +27,13 @@ _NUMBERS = ((IntegerConvertor, "int"), (FloatConvertor, "float"))
 _KNOWN = (StringConvertor, PathConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
 
 
-def compile_params(
-    path_fields: list[Any], query_fields: list[Any], convertors: dict[str, Convertor[Any]]
-) -> tuple[ParamPlan, ...]:
-    """The plans of a handler's path and query parameters. Raises NotCompiled for one that only FastAPI can read."""
-    return tuple(
-        [_path_param(field, convertors) for field in path_fields] + [_param(field, "query") for field in query_fields]
+def compile_params(dependant: Any, convertors: dict[str, Convertor[Any]]) -> tuple[ParamPlan, ...]:
+    """The plans of a handler's parameters, in FastAPI's order. Raises NotCompiled for one only FastAPI can read."""
+    return (
+        *(_path_param(field, convertors) for field in dependant.path_params),
+        *(_param(field, "query") for field in dependant.query_params),
+        *(_param(field, "header") for field in dependant.header_params),
+        *(_param(field, "cookie") for field in dependant.cookie_params),
     )
 
 
@@ -60,7 +61,7 @@ def _path_param(field: Any, convertors: dict[str, Convertor[Any]]) -> ParamPlan:
     )
 
 
-def _param(field: Any, source: Literal["path", "query"]) -> ParamPlan:
+def _param(field: Any, source: Source) -> ParamPlan:
     what = f"{source} parameter {field.name!r}"
     if utils._get_param_model(field) is not None:
         raise NotCompiled(f"{what} is a parameter model")

@@ -13,17 +13,19 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Lane = Literal["native", "sync", "async", "asgi"]
+#: Where a parameter stands. Header names count without regard to case.
+Source = Literal["path", "query", "header", "cookie"]
 
 
 @dataclass(frozen=True)
 class ParamPlan:
-    """One argument of the handler, read from the path or the query string."""
+    """One argument of the handler, read from the head of the request."""
 
     #: Keyword under which the handler takes it.
     keyword: str
     #: Its name in the request (FastAPI's alias).
     alias: str
-    source: Literal["path", "query"]
+    source: Source
     #: `str`, `int`, `float` and `bool` are read in Rust; `validator` calls `validate` with the text.
     kind: Literal["str", "int", "float", "bool", "validator"]
     #: Returns the value, or raises: the request then takes the `asgi` lane for FastAPI's own answer.

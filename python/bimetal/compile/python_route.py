@@ -74,16 +74,13 @@ def compile_python_route(
     for attribute, injected in _INJECTED:
         if getattr(dependant, attribute) is not None:
             raise NotCompiled(f"takes the {injected} (parameter {getattr(dependant, attribute)!r})")
-    for kind in ("header", "cookie"):
-        if found := getattr(dependant, f"{kind}_params"):
-            raise NotCompiled(f"{kind} parameter {found[0].name!r}")
     return RoutePlan(
         path=effective.path,
         methods=methods,
         lane=lane,
         name=qualified_name(endpoint),
         handler=endpoint,
-        params=compile_params(dependant.path_params, dependant.query_params, effective.param_convertors),
+        params=compile_params(dependant, effective.param_convertors),
         body=compile_body(dependant.body_params, settings["embed_body_fields"]),
         response=compile_response(settings, endpoint),
         replay=replay,

@@ -48,16 +48,7 @@ impl<'a, 'py> Message<'a, 'py> {
 
     /// The header fields.
     pub(super) fn headers(&self) -> PyResult<Vec<(HeaderName, HeaderValue)>> {
-        let mut headers = Vec::new();
-        if let Some(pairs) = self.get("headers")? {
-            for pair in pairs.try_iter()? {
-                let pair = pair?;
-                let name = to_bytes(&pair.get_item(0)?)?;
-                let value = to_bytes(&pair.get_item(1)?)?;
-                headers.push((header_name(&name)?, header_value(&name, &value)?));
-            }
-        }
-        Ok(headers)
+        self.get("headers")?.map_or_else(|| Ok(Vec::new()), |pairs| header_fields(&pairs))
     }
 
     /// The body, empty where there is none.
@@ -71,8 +62,20 @@ impl<'a, 'py> Message<'a, 'py> {
     }
 }
 
+/// Header fields, from pairs of bytes.
+pub(crate) fn header_fields(pairs: &Bound<'_, PyAny>) -> PyResult<Vec<(HeaderName, HeaderValue)>> {
+    let mut fields = Vec::new();
+    for pair in pairs.try_iter()? {
+        let pair = pair?;
+        let name = to_bytes(&pair.get_item(0)?)?;
+        let value = to_bytes(&pair.get_item(1)?)?;
+        fields.push((header_name(&name)?, header_value(&name, &value)?));
+    }
+    Ok(fields)
+}
+
 /// A copy of a bytes-like object.
-pub(super) fn to_bytes(value: &Bound<'_, PyAny>) -> PyResult<Bytes> {
+pub(crate) fn to_bytes(value: &Bound<'_, PyAny>) -> PyResult<Bytes> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return Ok(Bytes::copy_from_slice(bytes.as_bytes()));
     }

@@ -12,6 +12,6 @@
 pub(crate) mod handler;
 pub(crate) mod http;
 pub(crate) mod lifespan;
-mod message;
+pub(crate) mod message;
 mod scope;
 mod websocket;

@@ -6,6 +6,7 @@ import copy
 import inspect
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -71,16 +72,22 @@ class PlanRunner:
 
 def arguments_of(plan: RoutePlan, path: dict[str, str], scope: Any, body: bytes) -> dict[str, Any]:
     """The handler's keyword arguments."""
-    query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    request = Request(scope)
+    sources = {
+        "path": path,
+        "query": dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
+        "header": request.headers,
+        "cookie": request.cookies,
+    }
     values = {}
     for param in plan.params:
-        values[param.keyword] = param_value(param, path if param.source == "path" else query)
+        values[param.keyword] = param_value(param, sources[param.source])
     if plan.body is not None:
         values[plan.body.keyword] = body_value(plan.body, scope, body)
     return values
 
 
-def param_value(param: ParamPlan, source: dict[str, str]) -> Any:
+def param_value(param: ParamPlan, source: Mapping[str, str]) -> Any:
     """The value of one parameter."""
     if param.alias not in source:
         return absent(param)
