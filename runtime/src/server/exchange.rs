@@ -40,12 +40,13 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        // The log first: whoever sees that nothing is in flight any more finds every request in it.
+        if let Some(log) = &self.log {
+            log.write(self.status, self.lane);
+        }
         self.worker.counters().request_ended(self.lane);
         if let Some(connection) = &self.connection {
             connection.end_request();
-        }
-        if let Some(log) = &self.log {
-            log.write(self.status, self.lane);
         }
     }
 }
