@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -249,6 +250,24 @@ def test_websocket_exception(client_class: Any) -> None:
     client = client_class(make_app())
     with pytest.raises(RuntimeError, match="in the socket"), client.websocket_connect("/ws-boom") as socket:
         socket.receive_text()
+
+
+def test_a_websocket_session_sees_the_context_variables_of_the_test(client_class: Any) -> None:
+    variable: ContextVar[str] = ContextVar("variable", default="default")
+    app = FastAPI()
+
+    @app.websocket("/ws")
+    async def ws(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text(variable.get())
+        variable.set("set by the application")
+
+    client = client_class(app)
+    for value in ["first", "second"]:
+        variable.set(value)
+        with client.websocket_connect("/ws") as socket:
+            assert socket.receive_text() == value
+        assert variable.get() == value
 
 
 def test_dependency_overrides(client_class: Any) -> None:

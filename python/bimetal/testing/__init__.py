@@ -17,6 +17,7 @@ What differs from Starlette's client, because there is a real connection:
 - `request.client` is the connection's address; the `client` argument is accepted and not used.
 - Exceptions that leave the application are raised after the response has been read.
 - One event loop serves all requests of a client.
+- Context variables that a test has set are seen in its WebSocket sessions, but not by the handlers of its requests.
 - A test that takes longer than two minutes for one response fails.
 """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +23,8 @@ class Observer:
         self.root_path = root_path
         #: Client ports of connections that stand for https ones.
         self.secure_ports: set[int] = set()
+        #: The test's context variables, by client port, for WebSocket sessions that are about to begin.
+        self.contexts: dict[int, contextvars.Context] = {}
         self._debug: dict[int, dict[str, Any]] = {}
         self._refusals: dict[int, tuple[int, str]] = {}
         self._sessions: dict[int, Callable[[], object]] = {}
@@ -65,8 +69,6 @@ class Observer:
         await self.app(scope, receive, observed)
 
     async def _websocket(self, port: int, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        import asyncio
-
         accepted = False
 
         async def observed(message: dict[str, Any]) -> None:
@@ -78,12 +80,15 @@ class Observer:
                 self._refusals[port] = (message.get("code", 1000), message.get("reason") or "")
             await send(message)
 
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        if task is not None:
-            cancel = task.cancel
-            self._sessions[port] = lambda: loop.call_soon_threadsafe(cancel)
-        try:
+        async def session() -> None:
             await self.app(scope, receive, observed)
+
+        # As under Starlette's client, the application sees what the test has set where it opened the session.
+        loop = asyncio.get_running_loop()
+        task = self.contexts.pop(port).run(loop.create_task, session())
+        self._sessions[port] = lambda: loop.call_soon_threadsafe(task.cancel)
+        try:
+            await task
         finally:
             self._sessions.pop(port, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import socket
 import warnings
@@ -71,6 +72,7 @@ class WebSocketTestSession:
         self._socket = socket.create_connection(self._served.address, timeout=HANG_TIMEOUT)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._port = self._socket.getsockname()[1]
+        self._served.observer.contexts[self._port] = contextvars.copy_context()
         ports = self._served.observer.secure_ports
         (ports.add if self._uri.startswith("wss:") else ports.discard)(self._port)
         try:
