@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYPATH := $(abspath $(BIN)/python)
 PINS := python/requirements-dev.txt
+SUITE := .cache/conformance/venv
+SUITE_PINS := python/conformance/requirements.txt
 
 # The interpreter is part of the stamps' names: with another one nothing that was made for the first counts.
 INTERPRETER := $(shell $(PYTHON) -c 'import sys, zlib; print("%d.%d.%d-%08x" % (*sys.version_info[:3], \
@@ -16,6 +18,7 @@ INTERPRETER := $(shell $(PYTHON) -c 'import sys, zlib; print("%d.%d.%d-%08x" % (
 VENV_STAMP := $(VENV)/.made-by-$(INTERPRETER)
 BUILD_STAMP := $(VENV)/.extension-$(INTERPRETER)
 TEST_STAMP := $(VENV)/.test-tools-$(INTERPRETER)
+SUITE_STAMP := $(SUITE)/.made-by-$(INTERPRETER)
 
 RUST_SOURCES := $(shell find runtime native-handlers python/src -name target -prune -o -name tests -prune -o \
 	\( -name '*.rs' -o -name Cargo.toml \) -print) python/Cargo.toml Cargo.toml Cargo.lock python/pyproject.toml
@@ -33,7 +36,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
+.PHONY: help run test conformance check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -43,6 +46,11 @@ run: build examples ## Build everything and serve examples/hybrid on HOST:PORT (
 	cd examples/hybrid && exec $(abspath $(BIN))/bimetal run main:app --host $(HOST) --port $(PORT)
 
 test: check rust-test model-test stub-test python-test ## Run everything the project checks
+
+# The suite has an environment of its own, and takes the package and the extension from ./python.
+conformance: build $(SUITE_STAMP) ## Run FastAPI's own tests on applications served by Bimetal (JSON=report.json, TESTS=tests/test_x.py)
+	PYTHONPATH=python $(SUITE)/bin/python -m pytest --quiet -p no:cacheprovider python/conformance/tests
+	PYTHONPATH=python $(SUITE)/bin/python -m conformance $(if $(JSON),--json $(JSON)) $(TESTS)
 
 check: rust-check python-check ## Formatting, lints and types, without running anything
 
@@ -103,6 +111,14 @@ $(VENV_STAMP):
 
 $(TEST_STAMP): $(PINS) | $(VENV_STAMP)
 	$(BIN)/python -m pip install --quiet -r $(PINS)
+	@touch $@
+
+$(SUITE_STAMP): $(SUITE_PINS) $(PINS) | $(VENV_STAMP)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "error: FastAPI's test suite needs Python 3.11 or newer; name one: make PYTHON=python3.13 conformance" >&2; exit 1; }
+	rm -rf $(SUITE)
+	$(BIN)/python -m venv --without-pip $(SUITE)
+	$(BIN)/python -m pip --python $(SUITE)/bin/python install --quiet -r $(SUITE_PINS)
 	@touch $@
 
 # `maturin develop` installs the package in place, so a change in its Python files needs no build. The pins hold FastAPI at
