@@ -57,7 +57,8 @@ check: rust-check python-check ## Formatting, lints and types, without running a
 build: $(BUILD_STAMP) ## Build the extension (release) and install the package into ./.venv
 
 examples: ## Build the plugin of examples/hybrid and the program of examples/native-only
-	$(foreach crate,$(EXAMPLE_CRATES),$(call cargo_in,build --release,$(crate)) &&) true
+	@# The host refuses a library that the group may write, which some users' umask would make it.
+	umask 022; $(foreach crate,$(EXAMPLE_CRATES),$(call cargo_in,build --release,$(crate)) &&) true
 
 rust-check: $(VENV_STAMP)
 	cargo fmt --all --check

@@ -112,7 +112,10 @@ class Engine:
         """
 
     def stats(self) -> dict[str, Any]:
-        """`{"requests": {"native": n, "sync": n, "async": n, "asgi": n}, "in_flight": n, "connections": n}`."""
+        """`{"requests": {"native": n, "sync": n, "async": n, "asgi": n}, "rerouted": n, "in_flight": n, "connections": n}`.
+
+        A request counts on the lane of its route; `rerouted` says how many of those FastAPI answered after all.
+        """
 
     def wait_peer_idle(self, port: int, timeout: float) -> bool:
         """Wait until no request from the client port `port` is running in Python any more.
