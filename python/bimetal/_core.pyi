@@ -112,7 +112,7 @@ class Engine:
         """
 
     def stats(self) -> dict[str, Any]:
-        """`{"requests": {"native": n, "sync": n, "async": n, "asgi": n}, "rerouted": n, "in_flight": n, "connections": n}`.
+        """`{"requests": {"native": 0, ...}, "rerouted": 0, "in_flight": 0, "connections": 0}`.
 
         A request counts on the lane of its route; `rerouted` says how many of those FastAPI answered after all.
         """
