@@ -26,12 +26,13 @@ pub fn folder(name: &str) -> PathBuf {
 
 /// Builds a plugin crate with cargo, as its author would, and gives the library.
 ///
-/// Their folder is that of `make examples`, so that what both build is built once.
+/// Their folder is that of the Makefile's plugins, so that what both build is built once. It is not the one of
+/// `examples/native-only`, which builds the same crate without its export.
 pub fn cargo_plugin(manifest: &str, library: &str) -> PathBuf {
     static BUILDING: Mutex<()> = Mutex::new(());
     let _one = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join(manifest).canonicalize().unwrap();
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("examples");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("plugins");
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--manifest-path"])
         .arg(&manifest)
