@@ -29,14 +29,17 @@ async def wait_for():
 @app.get("/group")
 async def group():
     order = []
+    turns = {number: anyio.Event() for number in (1, 2, 3, 4)}
 
     async def child(number: int) -> None:
-        await anyio.sleep(number / 1000)
+        await turns[number].wait()
         order.append(number)
+        turns[number + 1].set()
 
     async with anyio.create_task_group() as tasks:
         for number in (3, 1, 2):
             tasks.start_soon(child, number)
+        turns[1].set()
     return order
 
 
