@@ -18,6 +18,7 @@ __all__ = [
     "Host",
     "Lifespan",
     "PluginError",
+    "RouteCall",
     "RouteError",
     "build_info",
     "dumps",
@@ -112,16 +113,71 @@ class Engine:
         """
 
     def stats(self) -> dict[str, Any]:
-        """`{"requests": {"native": 0, ...}, "rerouted": 0, "in_flight": 0, "connections": 0}`.
-
-        A request counts on the lane of its route; `rerouted` says how many of those FastAPI answered after all.
-        """
+        """`{"requests": {"native": 0, ...}, "in_flight": 0, "connections": 0}`; a request counts on its route's lane."""
 
     def wait_peer_idle(self, port: int, timeout: float) -> bool:
         """Wait until no request from the client port `port` is running in Python any more.
 
         False when `timeout` (seconds) passed.
         """
+
+class _Channel:
+    def receive(self) -> Awaitable[dict[str, Any]]: ...
+    def send(self, message: dict[str, Any]) -> Awaitable[None]: ...
+
+@final
+class RouteCall:
+    """A request of a compiled route, for the operation that answers it."""
+
+    @property
+    def on_loop(self) -> bool:
+        """Whether the operation runs on the event loop; on a runner thread otherwise."""
+
+    @property
+    def method(self) -> str:
+        """The request's method."""
+
+    @property
+    def body(self) -> bytes:
+        """The request's body."""
+
+    @property
+    def body_size(self) -> int:
+        """How many bytes the body has."""
+
+    @property
+    def started(self) -> bool:
+        """Whether a response has been begun."""
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header field (name in lower case), decoded as Latin-1."""
+
+    def json(self) -> Any:
+        """What `json.loads` gives for the body. Raises what it raises."""
+
+    def values(self, number: int) -> dict[str, Any] | None:
+        """The arguments of step `number` by keyword, once; None where FastAPI's own functions have to read them."""
+
+    def scope(self) -> dict[str, Any]:
+        """A new ASGI scope of the request."""
+
+    def channel(self) -> _Channel:
+        """The request's ASGI `receive` and `send`."""
+
+    def encode(self, result: Any) -> None:
+        """Turn a handler's result into the JSON bytes of the route's answer, and keep them."""
+
+    def encoded(self) -> bytes:
+        """What `encode` has kept."""
+
+    def respond_encoded(self, status: int) -> None:
+        """Send what `encode` has kept, as JSON."""
+
+    def respond(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes | memoryview) -> None:
+        """Send a whole response."""
+
+    def in_thread(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Awaitable[Any]:
+        """Have `function(**arguments)` called on a runner thread, in a copy of the context. On the event loop only."""
 
 @final
 class Lifespan:

@@ -194,9 +194,7 @@ class Server:
     def stats(self) -> dict[str, Any]:
         """Requests by lane, and what is open.
 
-        `{"requests": {"native": 0, ...}, "rerouted": 0, "in_flight": 0, "connections": 0}`: a request counts on the
-        lane of its route; `rerouted` says how many of those FastAPI answered after all, because they did not fit the
-        route's plan.
+        `{"requests": {"native": 0, ...}, "in_flight": 0, "connections": 0}`: a request counts on the lane of its route.
 
         After a stop, the last figures.
         """

@@ -1,6 +1,5 @@
 //! The Python objects of one server. Held by the lanes' own threads, never by an I/O worker.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -8,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::errors::exception;
+use crate::event_loop::LoopSide;
 use crate::imports;
 use crate::plan::PyRoute;
 
@@ -17,6 +17,8 @@ pub(crate) struct Application {
     pub(crate) asgi: Py<PyAny>,
     /// What the lifespan put into its state; each scope gets a copy.
     pub(crate) state: Mutex<Option<Py<PyDict>>>,
+    /// The event loop, while the server has one.
+    pub(crate) side: Mutex<Option<Arc<LoopSide>>>,
     /// Called on each runner thread as it starts.
     pub(crate) on_runner_start: Mutex<Option<Py<PyAny>>>,
     /// Routes of the `sync` and `async` lanes, by the number their handlers carry.
@@ -25,8 +27,6 @@ pub(crate) struct Application {
     pub(crate) on_exception: Option<Py<PyAny>>,
     /// The prefix under which a proxy serves the application.
     pub(crate) root_path: String,
-    /// Requests of compiled routes that took the ASGI lane because they did not fit the plan.
-    pub(crate) rerouted: AtomicU64,
 }
 
 impl Application {
@@ -55,11 +55,6 @@ impl Application {
                 error.write_unraisable(py, Some(on_exception.bind(py)));
             }
         }
-    }
-
-    /// Counts a request that did not fit its plan.
-    pub(crate) fn count_rerouted(&self) {
-        self.rerouted.fetch_add(1, Ordering::Relaxed);
     }
 }
 

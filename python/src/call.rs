@@ -1,11 +1,12 @@
-//! From a compiled route's request to a call of its handler, and from the result to a response: both Python lanes.
+//! A request of a compiled route on its lane: a call of the handler where that is all there is to do, and the route's
+//! operation where there is more.
 
 use std::sync::Arc;
 
 use bimetal_runtime::http::{header, HeaderValue, StatusCode};
+use bimetal_runtime::lane::Refusal;
 use bimetal_runtime::{Body, Head, Response};
 use bytes::Bytes;
-use pyo3::exceptions::PyException;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -13,105 +14,113 @@ use pyo3::types::PyBytes;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::application::Application;
-use crate::asgi::http::{HttpExchange, Incoming, Target};
 use crate::asgi::message::{header_fields, to_bytes};
 use crate::errors::exception;
-use crate::event_loop::LoopPort;
+use crate::event_loop::LoopSide;
 use crate::exchanges::Exchange;
 use crate::imports;
 use crate::json;
+use crate::lanes::Lanes;
 use crate::params::Value;
-use crate::plan::{DefaultValue, PyRoute};
+use crate::plan::{DefaultValue, PyDirect, PyModel, PyParam, PyRoute};
+use crate::refusal;
+use crate::route_call;
 
 /// A request of a compiled route, read and on its way to its lane's thread.
 pub(crate) struct Call {
     pub(crate) route: usize,
-    pub(crate) values: Vec<Value>,
+    pub(crate) values: Values,
     pub(crate) reply: Reply,
+}
+
+/// What the I/O worker has read of the request's parameters.
+pub(crate) enum Values {
+    /// All that a direct call of the handler needs.
+    Direct(Vec<Value>),
+    /// Those of each step of the operation; `None` where the step reads them itself.
+    Steps(Vec<Option<Vec<Value>>>),
 }
 
 /// What is needed to answer, whichever way it goes.
 pub(crate) struct Reply {
-    pub(crate) application: Arc<Application>,
-    pub(crate) port: Arc<LoopPort>,
+    pub(crate) lanes: Arc<Lanes>,
     pub(crate) head: Head,
-    /// The request's body: whoever answers in the handler's place may read it.
     pub(crate) body: Bytes,
     pub(crate) respond: oneshot::Sender<Response>,
     pub(crate) gone: CancellationToken,
     pub(crate) running: Option<Exchange>,
 }
 
+/// Where a call is: on a runner, or on the loop's thread.
+pub(crate) type Place<'a> = Option<&'a Arc<LoopSide>>;
+
+impl Call {
+    /// The call will not be run.
+    pub(crate) fn refuse(self, why: Refusal) {
+        let _ = self.reply.respond.send(refusal::response(why));
+    }
+}
+
+/// What a call of the handler gave: its result, or the coroutine that will.
+pub(crate) enum Begun<'py> {
+    /// The handler was called.
+    Called(PyResult<Bound<'py, PyAny>>, Reply),
+    /// The operation runs instead.
+    Operation,
+}
+
+/// Calls the handler where the request allows it, and starts the operation where not.
+pub(crate) fn begin<'py>(py: Python<'py>, route: &PyRoute, call: Call, place: Place<'_>) -> Begun<'py> {
+    let Call { route: number, values, reply } = call;
+    let steps = match (values, &route.direct) {
+        (Values::Direct(values), Some(direct)) => match arguments(py, route, direct, values, &reply.body) {
+            Ok(Some(arguments)) => return Begun::Called(call_handler(py, direct, &arguments), reply),
+            Ok(None) => Vec::new(),
+            Err(error) => return Begun::Called(Err(error), reply),
+        },
+        (Values::Direct(_), None) => Vec::new(),
+        (Values::Steps(steps), _) => steps,
+    };
+    route_call::run(py, route, number, steps, reply, place);
+    Begun::Operation
+}
+
 impl Reply {
-    /// Has an ASGI application answer, on the event loop.
-    fn through(self, target: Target) {
-        let exchange = HttpExchange {
-            application: self.application,
-            target,
-            head: self.head,
-            incoming: Incoming::Full(self.body),
-            respond: self.respond,
-            gone: self.gone,
-            running: self.running,
-        };
-        self.port.post_anyway(Box::new(exchange));
-    }
-
-    /// Has FastAPI itself answer: the request did not fit the plan, and nothing of it has run.
-    pub(crate) fn reroute(self) {
-        self.application.count_rerouted();
-        self.through(Target::Application);
-    }
-
-    /// Answers with what FastAPI makes of an exception, or of a response object.
-    fn replay(self, py: Python<'_>, route: &PyRoute, outcome: PyResult<Bound<'_, PyAny>>) {
-        let outcome = match outcome {
-            Ok(response) => Ok(response),
-            Err(error) => exception(py, &error),
-        };
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
-            Err(error) => return self.fail(py, &error),
-        };
-        match route.replay.bind(py).call1((outcome,)) {
-            Ok(replay) => self.through(Target::Replay(replay.unbind())),
-            Err(error) => self.fail(py, &error),
-        }
-    }
-
-    /// Answers 500: the lane itself failed.
-    pub(crate) fn fail(self, py: Python<'_>, error: &PyErr) {
-        if error.is_instance_of::<PyException>(py) {
-            self.application.report(py, error, self.head.method.as_str(), &self.head.path);
-        }
-        let error = bimetal_runtime::Error::new(bimetal_runtime::ErrorKind::Handler, error.to_string());
-        let _ = self.respond.send(Response::from(&error));
-    }
-
     /// Answers with the handler's result.
-    pub(crate) fn result(self, py: Python<'_>, route: &PyRoute, result: PyResult<Bound<'_, PyAny>>) {
-        let result = match result {
-            Ok(result) => result,
-            Err(error) => return self.replay(py, route, Err(error)),
+    pub(crate) fn result(
+        self,
+        py: Python<'_>,
+        route: &PyRoute,
+        number: usize,
+        place: Place<'_>,
+        result: PyResult<Bound<'_, PyAny>>,
+    ) {
+        let status = route.direct.as_ref().map_or(StatusCode::OK, |direct| direct.status);
+        let encoded = result.and_then(|result| encode(py, route, &result).map(|encoded| (encoded, result)));
+        let outcome = match encoded {
+            Ok((Encoded::Json(body), _)) => return self.send(json_response(status, body)),
+            Ok((Encoded::Response(response), _)) => return self.send(response),
+            Ok((Encoded::ResponseObject, result)) => result,
+            Err(error) => match exception(py, &error) {
+                Ok(exception) => exception,
+                Err(error) => return route_call::fail(py, self, &error),
+            },
         };
-        match encode(py, route, &result) {
-            Ok(Encoded::Json(body)) => {
-                let response = Response {
-                    status: route.status,
-                    headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-                    body: Body::Full(body),
-                };
-                let _ = self.respond.send(response);
-                self.gone.cancel();
-            }
-            Ok(Encoded::Response(response)) => {
-                let _ = self.respond.send(response);
-                self.gone.cancel();
-            }
-            Ok(Encoded::ResponseObject) => self.replay(py, route, Ok(result)),
-            Err(error) => self.replay(py, route, Err(error)),
-        }
+        route_call::settle(py, route, number, self, place, outcome);
+    }
+
+    fn send(self, response: Response) {
+        let _ = self.respond.send(response);
+        self.gone.cancel();
+    }
+}
+
+/// `body` as FastAPI's default answer.
+pub(crate) fn json_response(status: StatusCode, body: Bytes) -> Response {
+    Response {
+        status,
+        headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+        body: Body::Full(body),
     }
 }
 
@@ -132,8 +141,17 @@ fn encode(py: Python<'_>, route: &PyRoute, result: &Bound<'_, PyAny>) -> PyResul
     if result.is_instance(imports::STARLETTE_RESPONSE.get(py)?)? {
         return Ok(response_object(py, result)?.map_or(Encoded::ResponseObject, Encoded::Response));
     }
-    let Some(model) = &route.model else {
-        return json::dumps(result).map(Encoded::Json);
+    encode_value(py, route.model.as_ref(), result).map(Encoded::Json)
+}
+
+/// The bytes of a result that is no response object.
+pub(crate) fn encode_value(
+    py: Python<'_>,
+    model: Option<&PyModel>,
+    result: &Bound<'_, PyAny>,
+) -> PyResult<Bytes> {
+    let Some(model) = model else {
+        return json::dumps(result);
     };
     let value = match model.validate.bind(py).call1((result,)) {
         Ok(value) => value,
@@ -145,7 +163,7 @@ fn encode(py: Python<'_>, route: &PyRoute, result: &Bound<'_, PyAny>) -> PyResul
         }
     };
     let bytes = model.to_json.bind(py).call1((value,))?;
-    Ok(Encoded::Json(Bytes::copy_from_slice(bytes.cast::<PyBytes>()?.as_bytes())))
+    Ok(Bytes::copy_from_slice(bytes.cast::<PyBytes>()?.as_bytes()))
 }
 
 /// What a response object of Starlette's plain classes would send, unless something is to run after it.
@@ -171,32 +189,42 @@ fn response_object(py: Python<'_>, response: &Bound<'_, PyAny>) -> PyResult<Opti
     Ok(None)
 }
 
+/// The value of a parameter; `None` when the request does not fit the plan after all.
+pub(crate) fn argument(py: Python<'_>, param: &PyParam, value: Value) -> PyResult<Option<Py<PyAny>>> {
+    Ok(Some(match value {
+        Value::Str(text) => text.into_pyobject(py)?.into_any().unbind(),
+        Value::Int(number) => number.into_pyobject(py)?.into_any().unbind(),
+        Value::Float(number) => number.into_pyobject(py)?.into_any().unbind(),
+        Value::Bool(flag) => flag.into_pyobject(py)?.to_owned().into_any().unbind(),
+        Value::Missing => param.default.get(py)?,
+        Value::Text(text) => match &param.validate {
+            Some(validate) => match validate.call1(py, (text,)) {
+                Ok(value) => value,
+                Err(_) => return Ok(None),
+            },
+            None => text.into_pyobject(py)?.into_any().unbind(),
+        },
+    }))
+}
+
 /// The arguments of the handler, in the order of its keywords; `None` when the request does not fit the plan after all.
-pub(crate) fn arguments(
+fn arguments(
     py: Python<'_>,
     route: &PyRoute,
-    call: &mut Call,
+    direct: &PyDirect,
+    values: Vec<Value>,
+    body: &Bytes,
 ) -> PyResult<Option<Vec<Py<PyAny>>>> {
-    let mut arguments = Vec::with_capacity(route.params.len() + usize::from(route.body.is_some()));
-    for (value, param) in call.values.drain(..).zip(&route.params) {
-        let argument = match value {
-            Value::Str(text) => text.into_pyobject(py)?.into_any().unbind(),
-            Value::Int(number) => number.into_pyobject(py)?.into_any().unbind(),
-            Value::Float(number) => number.into_pyobject(py)?.into_any().unbind(),
-            Value::Bool(flag) => flag.into_pyobject(py)?.to_owned().into_any().unbind(),
-            Value::Missing => param.default.get(py)?,
-            Value::Text(text) => match &param.validate {
-                Some(validate) => match validate.call1(py, (text,)) {
-                    Ok(value) => value,
-                    Err(_) => return Ok(None),
-                },
-                None => text.into_pyobject(py)?.into_any().unbind(),
-            },
-        };
-        arguments.push(argument);
+    let mut arguments = Vec::with_capacity(values.len() + usize::from(direct.body.is_some()));
+    let params = route.steps.first().and_then(Option::as_ref);
+    for (value, param) in values.into_iter().zip(params.into_iter().flatten()) {
+        match argument(py, param, value)? {
+            Some(argument) => arguments.push(argument),
+            None => return Ok(None),
+        }
     }
-    if let Some(body) = &route.body {
-        match read_body(py, &call.reply.body, &body.validate, &body.default)? {
+    if let Some(plan) = &direct.body {
+        match read_body(py, body, &plan.validate, &plan.default)? {
             Some(value) => arguments.push(value),
             None => return Ok(None),
         }
@@ -216,30 +244,30 @@ fn read_body(
     }
     let Ok(value) = json::loads(py, bytes) else { return Ok(None) };
     if value.is_none(py) {
-        // FastAPI takes `null` for a missing body; what follows from that it decides itself.
+        // Some versions of FastAPI take `null` for a missing body: its own functions know.
         return Ok(None);
     }
     Ok(validate.bind(py).call1((value,)).ok().map(Bound::unbind))
 }
 
 /// Calls the handler with `arguments`, by keyword.
-pub(crate) fn call_handler<'py>(
+fn call_handler<'py>(
     py: Python<'py>,
-    route: &PyRoute,
+    direct: &PyDirect,
     arguments: &[Py<PyAny>],
 ) -> PyResult<Bound<'py, PyAny>> {
     if arguments.is_empty() {
-        return route.handler.bind(py).call0();
+        return direct.handler.bind(py).call0();
     }
     // SAFETY: attached. `Py<T>` is a transparent wrapper of one object pointer, so the slice is an array of live objects,
     // which stay so for the call. It holds exactly as many as `keywords` has names, and none of them is positional: the
     // two come from the same plan. The result is a new reference, or null with an exception set.
     unsafe {
         let result = ffi::PyObject_Vectorcall(
-            route.handler.as_ptr(),
+            direct.handler.as_ptr(),
             arguments.as_ptr().cast(),
             0,
-            route.keywords.as_ptr(),
+            direct.keywords.as_ptr(),
         );
         Bound::from_owned_ptr_or_err(py, result)
     }

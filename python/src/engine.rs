@@ -102,11 +102,11 @@ impl Engine {
         let application = Arc::new(Application {
             asgi: app,
             state: Mutex::new(None),
+            side: Mutex::new(None),
             on_runner_start: Mutex::new(None),
             routes: RwLock::new(Arc::from([])),
             on_exception,
             root_path: root_path.trim_end_matches('/').to_owned(),
-            rerouted: 0.into(),
         });
         let port = LoopPort::new()
             .map_err(|error| BimetalError::new_err(format!("cannot make a socket pair: {error}")))?;
@@ -218,6 +218,7 @@ impl Engine {
         let side = LoopSide::new(r#loop, Arc::clone(&lanes.port))?;
         side.listen(py)?;
         lifespan::attached(&side);
+        *lanes.application.side.lock() = Some(Arc::clone(&side));
         *self.side.lock() = Some(side);
         Ok(())
     }
@@ -281,6 +282,7 @@ impl Engine {
             // What holds the application may outlive the server, on a thread that is stuck in a handler.
             *lanes.application.routes.write() = Arc::from([]);
             *lanes.application.state.lock() = None;
+            *lanes.application.side.lock() = None;
             *lanes.application.on_runner_start.lock() = None;
         }
         lifespan::detached();
@@ -306,9 +308,6 @@ impl Engine {
         }
         let result = PyDict::new(py);
         result.set_item("requests", requests)?;
-        let rerouted =
-            self.lanes.lock().as_ref().map_or(0, |lanes| lanes.application.rerouted.load(Ordering::Relaxed));
-        result.set_item("rerouted", rerouted)?;
         result.set_item("in_flight", stats.in_flight)?;
         result.set_item("connections", stats.connections)?;
         Ok(result)

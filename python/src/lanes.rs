@@ -10,18 +10,19 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::application::Application;
-use crate::asgi::handler::{answered, http_buffered};
+use crate::asgi::handler::answered;
 use crate::async_lane::AsyncCall;
-use crate::call::{Call, Reply};
+use crate::call::{Call, Reply, Values};
 use crate::event_loop::LoopPort;
 use crate::exchanges::{Exchange, Exchanges};
 use crate::params;
-use crate::plan::RequestSpec;
+use crate::plan::{DirectSpec, RequestSpec};
+use crate::sync_lane::Job;
 
 /// The lanes of one server.
 pub(crate) struct Lanes {
     pub(crate) port: Arc<LoopPort>,
-    pub(crate) runners: Runners<Call>,
+    pub(crate) runners: Runners<Job>,
     pub(crate) application: Arc<Application>,
     pub(crate) exchanges: Arc<Exchanges>,
     /// Whether anybody asks which clients have a request running.
@@ -49,31 +50,31 @@ pub(crate) struct CompiledHandler {
 impl Handler for CompiledHandler {
     fn call(&self, request: Request) -> Answer {
         let lanes = Arc::clone(&self.lanes);
-        let fits = self.fits(&request);
-        let Some(values) = fits.then(|| params::read(&self.spec, &request)).flatten() else {
-            lanes.application.count_rerouted();
-            return Answer::Later(Box::pin(http_buffered(lanes, request)));
-        };
+        let values = self.read(&request);
         let head = request.to_head();
         let (respond, response) = oneshot::channel();
         let gone = CancellationToken::new();
         let guard = gone.clone().drop_guard();
+        let on_loop = match &values {
+            Values::Direct(_) => self.lane == LaneKind::Async,
+            Values::Steps(_) => self.spec.on_loop,
+        };
         let call = Call {
             route: self.route,
             values,
             reply: Reply {
-                application: Arc::clone(&lanes.application),
-                port: Arc::clone(&lanes.port),
                 running: lanes.begin(head.peer),
+                lanes: Arc::clone(&lanes),
                 head,
                 body: request.body().clone(),
                 respond,
                 gone,
             },
         };
-        match self.lane {
-            LaneKind::Async => lanes.port.post(Box::new(AsyncCall(call))),
-            _ => lanes.runners.post(call),
+        if on_loop {
+            lanes.port.post(Box::new(AsyncCall(call)));
+        } else {
+            lanes.runners.post(Job::Request(call));
         }
         Answer::Later(Box::pin(async move {
             let response = answered(response).await;
@@ -84,13 +85,28 @@ impl Handler for CompiledHandler {
 }
 
 impl CompiledHandler {
-    /// Whether the body is one the plan can read: JSON by its type, and there where it has to be.
-    fn fits(&self, request: &Request) -> bool {
-        match self.spec.body {
-            None => true,
-            Some(required) if request.body().is_empty() => !required,
-            Some(_) => request.header("content-type").is_some_and(|value| is_json(value.as_bytes())),
+    /// What can be read of the request's parameters without doubt.
+    fn read(&self, request: &Request) -> Values {
+        let read = |step: &Option<Vec<_>>| step.as_ref().and_then(|params| params::read(params, request));
+        if let Some(direct) = &self.spec.direct {
+            if fits(direct, request) {
+                if let Some(values) = self.spec.steps.first().and_then(read) {
+                    return Values::Direct(values);
+                }
+            }
+            // The operation reads them with FastAPI's own functions.
+            return Values::Steps(Vec::new());
         }
+        Values::Steps(self.spec.steps.iter().map(read).collect())
+    }
+}
+
+/// Whether the body is one the plan can read: JSON by its type, and there where it has to be.
+fn fits(direct: &DirectSpec, request: &Request) -> bool {
+    match direct.body {
+        None => true,
+        Some(required) if request.body().is_empty() => !required,
+        Some(_) => request.header("content-type").is_some_and(|value| is_json(value.as_bytes())),
     }
 }
 

@@ -9,7 +9,8 @@
 //! | [`lanes`] | the I/O workers' end of the Python lanes |
 //! | [`plan`] | compiled plans, read |
 //! | [`params`] | parameters of a request, read in Rust |
-//! | [`call`] | from a request to a call, from a result to a response |
+//! | [`call`] | a request on its lane: the handler called directly, or its operation started |
+//! | [`route_call`], [`thread_call`] | a request as its operation sees it; functions it has called on a runner |
 //! | [`sync_lane`], [`async_lane`], [`asgi`] | the three lanes |
 //! | [`event_loop`], [`awaitable`], [`drive`] | the event loop: its mailbox, Rust futures it awaits, coroutines it runs |
 //! | [`json`] | JSON to and from Python objects |
@@ -37,7 +38,9 @@ mod log;
 mod params;
 mod plan;
 mod refusal;
+mod route_call;
 mod sync_lane;
+mod thread_call;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -63,6 +66,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
     module.add_class::<host::Host>()?;
     module.add_class::<asgi::lifespan::Lifespan>()?;
+    module.add_class::<route_call::RouteCall>()?;
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
     module.add_function(wrap_pyfunction!(loads, module)?)?;
     module.add_function(wrap_pyfunction!(log::set_log, module)?)?;

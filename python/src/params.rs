@@ -1,13 +1,13 @@
 //! Reading a compiled route's parameters from a request, in Rust, on the I/O worker.
 //!
 //! Only forms whose meaning is beyond doubt are read here. Anything else, valid or not, is for Pydantic and FastAPI to
-//! judge: the request then takes the ASGI lane.
+//! judge: the operation then reads them with FastAPI's own functions.
 
 use std::borrow::Cow;
 
 use bimetal_runtime::Request;
 
-use crate::plan::{Kind, RequestSpec, Source};
+use crate::plan::{Kind, ParamSpec, Source};
 
 /// A parameter's value.
 pub(crate) enum Value {
@@ -21,10 +21,10 @@ pub(crate) enum Value {
     Missing,
 }
 
-/// The values of a request's parameters, in the plan's order; `None` when the request does not fit.
-pub(crate) fn read(spec: &RequestSpec, request: &Request) -> Option<Vec<Value>> {
-    let mut values = Vec::with_capacity(spec.params.len());
-    for param in &spec.params {
+/// The values of a step's parameters, in the plan's order; `None` when the request does not fit.
+pub(crate) fn read(params: &[ParamSpec], request: &Request) -> Option<Vec<Value>> {
+    let mut values = Vec::with_capacity(params.len());
+    for param in params {
         let text = match &param.source {
             Source::Path(index) => Some(Cow::Borrowed(request.param(*index)?)),
             Source::Query(name) => query_parameter(request.query(), name)?,

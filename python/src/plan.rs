@@ -41,7 +41,17 @@ pub(crate) struct ParamSpec {
 
 /// What the I/O worker knows of a compiled route.
 pub(crate) struct RequestSpec {
-    pub(crate) params: Vec<ParamSpec>,
+    /// The parameters of each step; `None` where only FastAPI's own functions can read them.
+    pub(crate) steps: Vec<Option<Vec<ParamSpec>>>,
+    /// The handler can be called without its operation.
+    pub(crate) direct: Option<DirectSpec>,
+    /// The operation starts on the event loop, not on a runner.
+    pub(crate) on_loop: bool,
+}
+
+/// What a request needs to be answered by a call of the handler and nothing else.
+#[derive(Clone, Copy)]
+pub(crate) struct DirectSpec {
     /// Whether the handler takes the body, and whether it must be there.
     pub(crate) body: Option<bool>,
 }
@@ -71,6 +81,7 @@ impl DefaultValue {
 
 /// A parameter, as the lane's thread makes it.
 pub(crate) struct PyParam {
+    pub(crate) keyword: Py<PyAny>,
     /// `validate`, where the plan has one.
     pub(crate) validate: Option<Py<PyAny>>,
     pub(crate) default: DefaultValue,
@@ -82,6 +93,15 @@ pub(crate) struct PyBody {
     pub(crate) default: DefaultValue,
 }
 
+/// A handler that is called without its operation, with the parameters of the one step.
+pub(crate) struct PyDirect {
+    pub(crate) handler: Py<PyAny>,
+    /// The keywords of all arguments, parameters first, then the body.
+    pub(crate) keywords: Py<PyTuple>,
+    pub(crate) body: Option<PyBody>,
+    pub(crate) status: StatusCode,
+}
+
 /// How a result becomes bytes by a response model.
 pub(crate) struct PyModel {
     pub(crate) validate: Py<PyAny>,
@@ -91,14 +111,11 @@ pub(crate) struct PyModel {
 
 /// What the lane's thread knows of a compiled route.
 pub(crate) struct PyRoute {
-    pub(crate) handler: Py<PyAny>,
-    /// The keywords of all arguments, parameters first, then the body.
-    pub(crate) keywords: Py<PyTuple>,
-    pub(crate) params: Vec<PyParam>,
-    pub(crate) body: Option<PyBody>,
-    pub(crate) status: StatusCode,
+    /// The parameters of each step that can be read here.
+    pub(crate) steps: Vec<Option<Vec<PyParam>>>,
+    pub(crate) direct: Option<PyDirect>,
     pub(crate) model: Option<PyModel>,
-    pub(crate) replay: Py<PyAny>,
+    pub(crate) operation: Py<PyAny>,
 }
 
 /// A plan, read.
@@ -156,62 +173,35 @@ impl Plan {
 }
 
 fn compiled(plan: &Bound<'_, PyAny>, path: &str) -> PyResult<(Arc<RequestSpec>, PyRoute)> {
-    let py = plan.py();
     let names = path_parameters(path);
-    let (mut specs, mut params, mut keywords) = (Vec::new(), Vec::new(), Vec::new());
-    for param in plan.getattr("params")?.try_iter()? {
-        let param = param?;
-        let alias: String = param.getattr("alias")?.extract()?;
-        let source: String = param.getattr("source")?.extract()?;
-        let source = match source.as_str() {
-            "path" => match names.iter().position(|name| *name == alias) {
-                Some(index) => Source::Path(index),
-                None => {
-                    return Err(RouteError::new_err(format!("route {path} has no path parameter {alias:?}")))
-                }
-            },
-            "query" => Source::Query(alias),
-            "header" => Source::Header(alias.to_ascii_lowercase()),
-            "cookie" => Source::Cookie(alias),
-            other => {
-                return Err(RouteError::new_err(format!(
-                    "route {path}: parameters do not come from {other:?}"
-                )))
-            }
-        };
-        let kind: String = param.getattr("kind")?.extract()?;
-        let kind = match kind.as_str() {
-            "str" => Kind::Str,
-            "int" => Kind::Int,
-            "float" => Kind::Float,
-            "bool" => Kind::Bool,
-            "validator" => Kind::Validator,
-            other => {
-                return Err(RouteError::new_err(format!(
-                    "route {path}: there is no kind of parameter {other:?}"
-                )))
-            }
-        };
-        let validate = if kind == Kind::Validator { Some(needed(&param, "validate", path)?) } else { None };
-        keywords.push(param.getattr("keyword")?);
-        params.push(PyParam { validate, default: DefaultValue::read(&param)? });
-        specs.push(ParamSpec { source, kind, required: param.getattr("required")?.is_truthy()? });
+    let (mut spec_steps, mut py_steps) = (Vec::new(), Vec::new());
+    for step in plan.getattr("steps")?.try_iter()? {
+        let params = step?.getattr("params")?;
+        if params.is_none() {
+            spec_steps.push(None);
+            py_steps.push(None);
+            continue;
+        }
+        let (mut specs, mut py_params) = (Vec::new(), Vec::new());
+        for param in params.try_iter()? {
+            let (spec, param) = parameter(&param?, path, &names)?;
+            specs.push(spec);
+            py_params.push(param);
+        }
+        spec_steps.push(Some(specs));
+        py_steps.push(Some(py_params));
     }
-    let body_plan = plan.getattr("body")?;
-    let (body, body_required) = if body_plan.is_none() {
+    let direct_plan = plan.getattr("direct")?;
+    let (direct_spec, direct) = if direct_plan.is_none() {
         (None, None)
     } else {
-        keywords.push(body_plan.getattr("keyword")?);
-        let body = PyBody {
-            validate: needed(&body_plan, "validate", path)?,
-            default: DefaultValue::read(&body_plan)?,
+        let Some(Some(params)) = py_steps.first() else {
+            return Err(RouteError::new_err(format!("the plan of route {path} calls a handler without its step")));
         };
-        (Some(body), Some(body_plan.getattr("required")?.is_truthy()?))
+        let (spec, direct) = direct_call(&direct_plan, path, params)?;
+        (Some(spec), Some(direct))
     };
     let response = plan.getattr("response")?;
-    let status: u16 = response.getattr("status")?.extract()?;
-    let status = StatusCode::from_u16(status)
-        .map_err(|_| RouteError::new_err(format!("route {path}: {status} is not an HTTP status")))?;
     let model = match optional(&response, "validate")? {
         None => None,
         Some(validate) => Some(PyModel {
@@ -220,14 +210,76 @@ fn compiled(plan: &Bound<'_, PyAny>, path: &str) -> PyResult<(Arc<RequestSpec>, 
             invalid: needed(&response, "invalid", path)?,
         }),
     };
-    let route = PyRoute {
+    let start: String = plan.getattr("start")?.extract()?;
+    let route =
+        PyRoute { steps: py_steps, direct, model, operation: needed(plan, "operation", path)? };
+    Ok((Arc::new(RequestSpec { steps: spec_steps, direct: direct_spec, on_loop: start == "loop" }), route))
+}
+
+fn parameter(
+    param: &Bound<'_, PyAny>,
+    path: &str,
+    names: &[String],
+) -> PyResult<(ParamSpec, PyParam)> {
+    let alias: String = param.getattr("alias")?.extract()?;
+    let source: String = param.getattr("source")?.extract()?;
+    let source = match source.as_str() {
+        "path" => match names.iter().position(|name| *name == alias) {
+            Some(index) => Source::Path(index),
+            None => {
+                return Err(RouteError::new_err(format!("route {path} has no path parameter {alias:?}")))
+            }
+        },
+        "query" => Source::Query(alias),
+        "header" => Source::Header(alias.to_ascii_lowercase()),
+        "cookie" => Source::Cookie(alias),
+        other => {
+            return Err(RouteError::new_err(format!("route {path}: parameters do not come from {other:?}")))
+        }
+    };
+    let kind: String = param.getattr("kind")?.extract()?;
+    let kind = match kind.as_str() {
+        "str" => Kind::Str,
+        "int" => Kind::Int,
+        "float" => Kind::Float,
+        "bool" => Kind::Bool,
+        "validator" => Kind::Validator,
+        other => {
+            return Err(RouteError::new_err(format!("route {path}: there is no kind of parameter {other:?}")))
+        }
+    };
+    let validate = if kind == Kind::Validator { Some(needed(param, "validate", path)?) } else { None };
+    let spec = ParamSpec { source, kind, required: param.getattr("required")?.is_truthy()? };
+    let keyword = param.getattr("keyword")?.unbind();
+    Ok((spec, PyParam { keyword, validate, default: DefaultValue::read(param)? }))
+}
+
+fn direct_call(
+    plan: &Bound<'_, PyAny>,
+    path: &str,
+    params: &[PyParam],
+) -> PyResult<(DirectSpec, PyDirect)> {
+    let py = plan.py();
+    let mut keywords: Vec<Py<PyAny>> = params.iter().map(|param| param.keyword.clone_ref(py)).collect();
+    let body_plan = plan.getattr("body")?;
+    let (body, body_required) = if body_plan.is_none() {
+        (None, None)
+    } else {
+        keywords.push(body_plan.getattr("keyword")?.unbind());
+        let body = PyBody {
+            validate: needed(&body_plan, "validate", path)?,
+            default: DefaultValue::read(&body_plan)?,
+        };
+        (Some(body), Some(body_plan.getattr("required")?.is_truthy()?))
+    };
+    let status: u16 = plan.getattr("status")?.extract()?;
+    let status = StatusCode::from_u16(status)
+        .map_err(|_| RouteError::new_err(format!("route {path}: {status} is not an HTTP status")))?;
+    let direct = PyDirect {
         handler: needed(plan, "handler", path)?,
         keywords: PyTuple::new(py, keywords)?.unbind(),
-        params,
         body,
         status,
-        model,
-        replay: needed(plan, "replay", path)?,
     };
-    Ok((Arc::new(RequestSpec { params: specs, body: body_required }), route))
+    Ok((DirectSpec { body: body_required }, direct))
 }

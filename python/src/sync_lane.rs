@@ -6,43 +6,57 @@ use bimetal_runtime::lane::{Batch, Refusal, Work};
 use pyo3::prelude::*;
 
 use crate::application::Application;
-use crate::call::{arguments, call_handler, Call};
+use crate::call::{begin, Begun, Call};
 use crate::context::in_empty_context;
 use crate::interpreter;
-use crate::refusal;
+use crate::thread_call::ThreadCall;
 
-/// Runs calls in batches under one attachment.
+/// What runners do.
+pub(crate) enum Job {
+    /// Answer a request of a compiled route.
+    Request(Call),
+    /// Call a function for a coroutine that waits on the event loop.
+    Thread(ThreadCall),
+}
+
+/// Runs jobs in batches under one attachment.
 pub(crate) struct SyncWork {
     pub(crate) application: Arc<Application>,
 }
 
-impl Work<Call> for SyncWork {
+impl Work<Job> for SyncWork {
     fn runner(&self, life: &mut (dyn FnMut() + Send)) {
         interpreter::keep_thread_state(|py| self.application.runner_starts(py), life);
     }
 
-    fn run(&self, batch: &mut Batch<'_, Call>) {
+    fn run(&self, batch: &mut Batch<'_, Job>) {
         interpreter::attach(|py| {
-            while let Some(call) = batch.next() {
-                run(py, &self.application, call);
+            while let Some(job) = batch.next() {
+                match job {
+                    Job::Request(call) => run(py, &self.application, call),
+                    Job::Thread(call) => call.run(py),
+                }
             }
         });
     }
 
-    fn refuse(&self, call: Call, why: Refusal) {
-        let _ = call.reply.respond.send(refusal::response(why));
+    fn refuse(&self, job: Job, why: Refusal) {
+        match job {
+            Job::Request(call) => call.refuse(why),
+            Job::Thread(call) => call.refuse(why),
+        }
     }
 }
 
-fn run(py: Python<'_>, application: &Application, mut call: Call) {
+fn run(py: Python<'_>, application: &Application, call: Call) {
     let routes = application.routes();
-    let route = &routes[call.route];
-    match arguments(py, route, &mut call) {
-        Ok(Some(arguments)) => match in_empty_context(py, |py| call_handler(py, route, &arguments)) {
-            Ok(result) => call.reply.result(py, route, result),
-            Err(error) => call.reply.fail(py, &error),
-        },
-        Ok(None) => call.reply.reroute(),
-        Err(error) => call.reply.fail(py, &error),
+    let number = call.route;
+    let route = &routes[number];
+    let ran = in_empty_context(py, |py| match begin(py, route, call, None) {
+        Begun::Called(result, reply) => reply.result(py, route, number, None, result),
+        Begun::Operation => {}
+    });
+    if let Err(error) = ran {
+        error.write_unraisable(py, None);
     }
 }

@@ -6,7 +6,17 @@ call of the handler, and the reason where the fast lanes cannot promise what Fas
 
 from __future__ import annotations
 
-from bimetal.compile.plan import BodyPlan, Lane, ParamPlan, ResponsePlan, RoutePlan
+from bimetal.compile.plan import BodyPlan, DirectPlan, Lane, ParamPlan, ResponsePlan, RoutePlan, StepPlan
 from bimetal.compile.routes import Compilation, compile_app
 
-__all__ = ["BodyPlan", "Compilation", "Lane", "ParamPlan", "ResponsePlan", "RoutePlan", "compile_app"]
+__all__ = [
+    "BodyPlan",
+    "Compilation",
+    "DirectPlan",
+    "Lane",
+    "ParamPlan",
+    "ResponsePlan",
+    "RoutePlan",
+    "StepPlan",
+    "compile_app",
+]

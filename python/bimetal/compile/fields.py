@@ -11,6 +11,7 @@ from copy import deepcopy
 from functools import partial
 from typing import Any, Literal
 
+from fastapi import params
 from pydantic import TypeAdapter
 from pydantic_core import SchemaValidator
 
@@ -62,6 +63,11 @@ def plain_kind(field: Any) -> PlainKind | None:
         return None
     kind = schema["type"]
     return kind if kind in ("str", "int", "float", "bool") else None
+
+
+def is_form(field: Any) -> bool:
+    """Whether the field is a form field or an uploaded file."""
+    return isinstance(field.field_info, params.Form)
 
 
 def is_required(field: Any) -> bool:

@@ -1,9 +1,13 @@
-"""The compiled plan of a route: plain data, written by this package, carried out by the Rust lanes.
+"""The compiled plan of a route: plain data, written by this package, carried out by the lanes.
 
 Nothing here runs a request. A plan says which lane answers a route, and for the `sync` and `async` lanes how to get
-from a request to a call of the handler and from its result to bytes. Whatever a plan cannot express, and any request
-that does not fit (a parameter that does not parse, a body of another content type), takes the `asgi` lane, where
-FastAPI itself answers.
+from a request to a call of the handler and from its result to bytes. It has two forms:
+
+- `RoutePlan.steps` and what belongs to them: the dependencies of the handler, flattened into the order in which FastAPI
+  calls them, and the handler as the last. `bimetal.lane` carries them out.
+- `RoutePlan.direct`: where there is one step and it is a bare call, the Rust lane makes it by itself.
+
+The steps' parameters are read in Rust where that is beyond doubt, and by FastAPI's own functions where it is not.
 """
 
 from __future__ import annotations
@@ -12,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from starlette.responses import Response
+
 Lane = Literal["native", "sync", "async", "asgi"]
 #: Where a parameter stands. Header names count without regard to case.
 Source = Literal["path", "query", "header", "cookie"]
@@ -19,16 +25,16 @@ Source = Literal["path", "query", "header", "cookie"]
 
 @dataclass(frozen=True)
 class ParamPlan:
-    """One argument of the handler, read from the head of the request."""
+    """One argument of a step, read from the head of the request."""
 
-    #: Keyword under which the handler takes it.
+    #: Keyword under which the step takes it.
     keyword: str
     #: Its name in the request (FastAPI's alias).
     alias: str
     source: Source
     #: `str`, `int`, `float` and `bool` are read in Rust; `validator` calls `validate` with the text.
     kind: Literal["str", "int", "float", "bool", "validator"]
-    #: Returns the value, or raises: the request then takes the `asgi` lane for FastAPI's own answer.
+    #: Returns the value, or raises: FastAPI's own functions then read the step's parameters, for their errors.
     validate: Callable[[str], Any] | None = None
     required: bool = True
     #: The value when the request has none; `default_factory`, where given, makes it anew each time.
@@ -41,7 +47,7 @@ class BodyPlan:
     """The argument of the handler that is the request's JSON body."""
 
     keyword: str
-    #: Called with what `json.loads` gives. Returns the value, or raises: the request takes the `asgi` lane.
+    #: Called with what `json.loads` gives. Returns the value, or raises: FastAPI's functions then judge the body.
     validate: Callable[[Any], Any]
     required: bool = True
     default: Any = None
@@ -49,15 +55,71 @@ class BodyPlan:
 
 
 @dataclass(frozen=True)
-class ResponsePlan:
-    """How the handler's result becomes a body."""
+class DirectPlan:
+    """A call of the handler that needs nothing but the parameters of its one step and a JSON body."""
 
+    handler: Callable[..., Any]
+    body: BodyPlan | None = None
     status: int = 200
+
+
+#: How a step is run: in a thread; awaited; awaited although it never waits for anything, as FastAPI's own security
+#: schemes; entered, and left when the request ends.
+StepKind = Literal["function", "coroutine", "immediate", "generator", "async generator"]
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """One call on the way to the response: a dependency, or the handler itself."""
+
+    call: Callable[..., Any]
+    kind: StepKind
+    #: FastAPI's description of the call: its own functions read from it what is not read in Rust.
+    dependant: Any
+    #: The steps whose results it takes: keyword (None where only the call counts) and number.
+    takes: tuple[tuple[str | None, int], ...] = ()
+    #: Where FastAPI's dependency cache keeps the result, and whether this step may take it from there.
+    slot: int = 0
+    use_cache: bool = True
+    #: Its parameters where Rust can read them; None where only FastAPI's functions can.
+    params: tuple[ParamPlan, ...] | None = ()
+    #: Whether it has path, query, header or cookie parameters, and body parameters.
+    reads_head: bool = False
+    reads_body: bool = False
+    #: The body of a single parameter that is the whole document.
+    body: BodyPlan | None = None
+    #: Keywords of injected objects, and the scopes of `SecurityScopes`.
+    request: tuple[str, ...] = ()
+    response: str | None = None
+    background: str | None = None
+    security_scopes: str | None = None
+    scopes: tuple[str, ...] = ()
+    #: Left before the response is sent, not after it.
+    ends_early: bool = False
+
+    @property
+    def limit(self) -> Any:
+        """FastAPI's limit of how many requests may be in the step at a time, if it has one."""
+        return getattr(self.dependant, "concurrency", None)
+
+
+@dataclass(frozen=True)
+class ResponsePlan:
+    """How the handler's result becomes a response."""
+
+    #: The status the route declares; None leaves it to the response class.
+    status: int | None = None
+    #: The result is encoded in Rust and sent as `application/json`. Otherwise `make` builds the response.
+    encoded: bool = True
     #: With a response model: result -> validated value (raises ValidationError), and that value -> JSON bytes.
     validate: Callable[[Any], Any] | None = None
     to_json: Callable[[Any], bytes] | None = None
-    #: Raises what FastAPI raises when `validate` refuses the result: called with the ValidationError and the result.
+    #: Gives what FastAPI raises when `validate` refuses the result: called with the ValidationError and the result.
     invalid: Callable[[Exception, Any], BaseException] | None = None
+    #: Result -> what the response class takes.
+    content: Callable[[Any], Any] | None = None
+    #: The response class, for results that are not encoded, or not sent as they are.
+    make: Callable[..., Response] = Response
 
 
 @dataclass(frozen=True)
@@ -73,13 +135,14 @@ class RoutePlan:
     name: str
     #: Why it is not on a faster lane; None where nothing is lost.
     reason: str | None = None
-    #: `sync` and `async`: the Python function.
-    handler: Callable[..., Any] | None = None
-    params: tuple[ParamPlan, ...] = ()
-    body: BodyPlan | None = None
+    #: `sync` and `async`: the calls, in order, the handler last. Empty where FastAPI's own handler makes them.
+    steps: tuple[StepPlan, ...] = ()
+    #: `sync` and `async`: set where the handler can be called without more.
+    direct: DirectPlan | None = None
     response: ResponsePlan = ResponsePlan()
-    #: `sync` and `async`: turns an exception the handler raised, or a `Response` object it returned, into an ASGI
-    #: application that answers as FastAPI would.
-    replay: Callable[[Any], Callable[..., Any]] | None = None
+    #: `sync` and `async`: where the operation starts.
+    start: Literal["runner", "loop"] = "runner"
+    #: `sync` and `async`: carries out the plan, see `bimetal.lane.operation`.
+    operation: Any = None
     #: `native`: the handler's name.
     native: str | None = None

@@ -5,23 +5,23 @@ Only imported for a FastAPI version that is known: it reads FastAPI's internals.
 
 from __future__ import annotations
 
-import inspect
 import types
 from collections.abc import Callable
 from typing import Any
 
 import fastapi.routing
-from fastapi.dependencies.models import Dependant, _is_coroutine_callable
+from fastapi import params
+from fastapi.dependencies.models import Dependant
 from fastapi.security.base import SecurityBase
 
 from bimetal.compile.application import overridden
-from bimetal.compile.body import compile_body
-from bimetal.compile.params import compile_params
-from bimetal.compile.plan import Lane, RoutePlan
+from bimetal.compile.plan import DirectPlan, Lane, RoutePlan, StepPlan
 from bimetal.compile.reason import NotCompiled
-from bimetal.compile.replay import RouteReplay
 from bimetal.compile.response import compile_response
 from bimetal.compile.source import qualified_name
+from bimetal.compile.steps import compile_steps, is_plain, step_kind
+from bimetal.lane.errors import ErrorHandling
+from bimetal.lane.operation import BodySettings, Operation, Site
 
 #: What `get_request_handler` closes over, and thus what answers a request, whatever the route's attributes say later.
 _SETTINGS = (
@@ -36,54 +36,63 @@ _SETTINGS = (
     "response_model_exclude_unset",
     "response_model_exclude_defaults",
     "response_model_exclude_none",
+    "dependency_overrides_provider",
     "embed_body_fields",
     "is_sse_stream",
     "is_json_stream",
 )
-_INJECTED = (
-    ("request_param_name", "Request"),
-    ("websocket_param_name", "WebSocket"),
-    ("http_connection_param_name", "HTTPConnection"),
-    ("response_param_name", "Response"),
-    ("background_tasks_param_name", "BackgroundTasks"),
-    ("security_scopes_param_name", "SecurityScopes"),
-)
 
 
 def compile_python_route(
-    route: fastapi.routing.APIRoute, effective: Any, methods: tuple[str, ...], replay: RouteReplay
+    route: fastapi.routing.APIRoute, effective: Any, context: Any, methods: tuple[str, ...], errors: ErrorHandling
 ) -> RoutePlan:
     """The plan of `route`; `effective` holds its settings where it stands (itself, or its context when included).
 
     Raises NotCompiled with the reason why only FastAPI itself can answer it.
     """
-    if type(route) is not fastapi.routing.APIRoute:
-        raise NotCompiled(f"route class {type(route).__name__}")
-    if name := overridden(route, fastapi.routing.APIRoute, ("get_route_handler", "handle", "matches", "__call__")):
-        raise NotCompiled(f"APIRoute.{name} was replaced on this route")
-    settings = handler_settings(effective.app)
-    dependant: Dependant = settings["dependant"]
+    for name in ("handle", "matches", "__call__"):
+        if overridden(route, fastapi.routing.APIRoute, (name,)):
+            raise NotCompiled(f"APIRoute.{name} was replaced on this route")
+    handler = _closure(effective.app, "request_response").get("f")
     endpoint: Callable[..., Any] = effective.endpoint
-    if settings["dependant"].call is not endpoint:
+    site = Site(route=route, context=context, errors=errors)
+    shared = {"path": effective.path, "methods": methods, "name": qualified_name(endpoint)}
+    try:
+        settings = handler_settings(handler, route)
+    except NotCompiled as why:
+        # Whatever it is, it takes a request and gives a response.
+        return RoutePlan(
+            lane="async", reason=str(why), start="loop", operation=Operation.of_handler(site, handler), **shared
+        )
+    dependant: Dependant = settings["dependant"]
+    if dependant.call is not endpoint:
         raise NotCompiled("the handler was replaced after the route was made")
-    if settings["is_sse_stream"] or settings["is_json_stream"]:
-        raise NotCompiled("streams its response")
     lane = _lane(endpoint)
-    if dependant.dependencies:
-        raise NotCompiled(f"depends on {', '.join(dependency_names(dependant))}")
-    for attribute, injected in _INJECTED:
-        if getattr(dependant, attribute) is not None:
-            raise NotCompiled(f"takes the {injected} (parameter {getattr(dependant, attribute)!r})")
+    if lane is None or settings["is_sse_stream"] or settings["is_json_stream"]:
+        reason = "streams its response, FastAPI's own handler runs it"
+        return RoutePlan(
+            lane="async", reason=reason, start="loop", operation=Operation.of_handler(site, handler), **shared
+        )
+    steps = compile_steps(dependant, effective.param_convertors, settings["embed_body_fields"])
+    response = compile_response(settings, endpoint)
+    body = _body(settings)
+
+    def overridden_steps(overrides: Any) -> tuple[StepPlan, ...]:
+        return compile_steps(dependant, effective.param_convertors, settings["embed_body_fields"], overrides)
+
+    direct = None
+    if is_plain(steps) and response.encoded:
+        direct = DirectPlan(handler=endpoint, body=steps[0].body, status=response.status or 200)
     return RoutePlan(
-        path=effective.path,
-        methods=methods,
         lane=lane,
-        name=qualified_name(endpoint),
-        handler=endpoint,
-        params=compile_params(dependant, effective.param_convertors),
-        body=compile_body(dependant.body_params, settings["embed_body_fields"]),
-        response=compile_response(settings, endpoint),
-        replay=replay,
+        steps=steps,
+        direct=direct,
+        response=response,
+        start=_start(steps),
+        operation=Operation(
+            site, steps, response, body, settings["dependency_overrides_provider"], overridden_steps
+        ),
+        **shared,
     )
 
 
@@ -92,9 +101,10 @@ def dependency_names(dependant: Dependant) -> list[str]:
     return [_dependency_name(dependency.call) for dependency in dependant.dependencies]
 
 
-def handler_settings(app: Any) -> dict[str, Any]:
+def handler_settings(handler: Any, route: Any) -> dict[str, Any]:
     """What the route's handler was built with. Raises NotCompiled when it is not the handler FastAPI builds."""
-    handler = _closure(app, "request_response").get("f")
+    if overridden(route, fastapi.routing.APIRoute, ("get_route_handler",)):
+        raise NotCompiled(f"{type(route).__name__}.get_route_handler makes the route's handler")
     settings = _closure(handler, "get_request_handler")
     if not all(name in settings for name in _SETTINGS):
         raise NotCompiled("FastAPI's request handler has an unknown form")
@@ -114,18 +124,29 @@ def _closure(function: Any, made_by: str) -> dict[str, Any]:
     return {name: cell.cell_contents for name, cell in zip(function.__code__.co_freevars, cells, strict=True)}
 
 
-def _lane(endpoint: Callable[..., Any]) -> Lane:
-    function = endpoint.__func__ if isinstance(endpoint, types.MethodType) else endpoint
-    if not isinstance(function, types.FunctionType):
-        raise NotCompiled(f"the handler is a {type(endpoint).__name__}, not a function")
-    unwrapped = inspect.unwrap(function)
-    for candidate in (function, unwrapped):
-        if inspect.isgeneratorfunction(candidate) or inspect.isasyncgenfunction(candidate):
-            raise NotCompiled("the handler is a generator")
-    is_coroutine = _is_coroutine_callable(endpoint)
-    if is_coroutine != inspect.iscoroutinefunction(function):
-        raise NotCompiled("the handler is a plain function around a coroutine function")
-    return "async" if is_coroutine else "sync"
+def _lane(endpoint: Callable[..., Any]) -> Lane | None:
+    """The lane of the handler; None for a generator, which streams."""
+    kind = step_kind(endpoint)
+    if kind in ("generator", "async generator"):
+        return None
+    return "sync" if kind == "function" else "async"
+
+
+def _start(steps: tuple[StepPlan, ...]) -> Any:
+    """Where the first call of the operation belongs."""
+    first = next((step for step in steps if step.kind != "immediate"), steps[-1])
+    return "runner" if first.kind in ("function", "generator") and first.limit is None else "loop"
+
+
+def _body(settings: dict[str, Any]) -> BodySettings | None:
+    field = settings["body_field"]
+    if field is None:
+        return None
+    return BodySettings(
+        form=isinstance(field.field_info, params.Form),
+        strict=bool(settings.get("actual_strict_content_type", True)),
+        embed=settings["embed_body_fields"],
+    )
 
 
 def _dependency_name(call: Any) -> str:

@@ -8,38 +8,52 @@ from typing import Any
 
 from fastapi._compat.v2 import _regenerate_error_with_loc
 from fastapi.datastructures import DefaultPlaceholder
+from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import ResponseValidationError
 from fastapi.routing import _extract_endpoint_context
 from fastapi.utils import is_body_allowed_for_status_code
-from pydantic_core import SchemaSerializer
-from starlette.responses import JSONResponse
+from pydantic_core import SchemaSerializer, ValidationError
+from starlette.responses import JSONResponse, Response
 
 from bimetal.compile import fields
 from bimetal.compile.plan import ResponsePlan
-from bimetal.compile.reason import NotCompiled
 
 _OPTIONS = ("include", "exclude", "by_alias", "exclude_unset", "exclude_defaults", "exclude_none")
 
 
 def compile_response(settings: Mapping[str, Any], endpoint: Callable[..., Any]) -> ResponsePlan:
-    """The response plan for what `get_request_handler` was given. Raises NotCompiled."""
-    default_class = isinstance(settings["response_class"], DefaultPlaceholder)
-    response_class: Any = settings["response_class"].value if default_class else settings["response_class"]
-    if response_class is not JSONResponse:
-        raise NotCompiled(f"response class {response_class.__name__}")
-    status = settings["status_code"] or 200
-    if not is_body_allowed_for_status_code(status):
-        raise NotCompiled(f"status {status} has no body")
+    """The response plan for what `get_request_handler` was given."""
+    chosen = not isinstance(settings["response_class"], DefaultPlaceholder)
+    response_class: Any = settings["response_class"] if chosen else settings["response_class"].value
+    status = settings["status_code"] or None
     field = settings["response_field"]
-    if field is None:
-        return ResponsePlan(status=status)
+    # FastAPI lets Pydantic write the bytes only where no response class was chosen, whatever the default class is.
+    by_pydantic = field is not None and not chosen
+    encoded = by_pydantic or response_class is JSONResponse
+    if status is not None and not is_body_allowed_for_status_code(status):
+        encoded = False
     options = {name: settings[f"response_model_{name}"] for name in _OPTIONS}
+    invalid = partial(_invalid, endpoint)
+    if by_pydantic and not encoded:
+        to_json = _pydantic_json(field, options)
+        return ResponsePlan(
+            status=status,
+            encoded=False,
+            content=_validated(field, to_json, invalid),
+            make=partial(Response, media_type="application/json"),
+        )
+    if not encoded:
+        content = _validated(field, partial(field.serialize, **options), invalid) if field else jsonable_encoder
+        return ResponsePlan(status=status, encoded=False, content=content, make=response_class)
+    make = partial(Response, media_type="application/json")
+    if field is None:
+        return ResponsePlan(status=status, make=make)
     return ResponsePlan(
         status=status,
         validate=fields.validator(field),
-        # FastAPI lets Pydantic write the bytes only where no response class was chosen.
-        to_json=_pydantic_json(field, options) if default_class else _rendered_json(field, options),
-        invalid=partial(_invalid, endpoint),
+        to_json=_pydantic_json(field, options) if by_pydantic else _rendered_json(field, options),
+        invalid=invalid,
+        make=make,
     )
 
 
@@ -60,8 +74,23 @@ def _rendered_json(field: Any, options: dict[str, Any]) -> Callable[[Any], bytes
     return to_json
 
 
+def _validated(
+    field: Any, serialize: Callable[[Any], Any], invalid: Callable[[Any, Any], BaseException]
+) -> Callable[[Any], Any]:
+    validate = fields.validator(field)
+
+    def content(result: Any) -> Any:
+        try:
+            value = validate(result)
+        except ValidationError as error:
+            raise invalid(error, result) from None
+        return serialize(value)
+
+    return content
+
+
 def _invalid(endpoint: Callable[..., Any], error: Any, result: Any) -> BaseException:
-    """What FastAPI raises for a result its response model refuses; the replay adds the request's path."""
+    """What FastAPI raises for a result its response model refuses; the lane adds the request's path."""
     context = dict(_extract_endpoint_context(endpoint))
     context.pop("path", None)
     return ResponseValidationError(

@@ -79,7 +79,7 @@ class Compilation:
         #: Set once a route is met whose matching is unknown: it may take any request from the routes behind it.
         self.barrier: str | None = None
         self.obstacle: str | None = None
-        self._replay_stack: Any = None
+        self._errors: Any = None
         self.plans: list[RoutePlan] = []
         if isinstance(app, FastAPI):
             root_path = app.root_path or root_path
@@ -154,13 +154,12 @@ class Compilation:
     ) -> RoutePlan:
         # Imported here: these read internals that only the known FastAPI versions have.
         from bimetal.compile.python_route import compile_python_route
-        from bimetal.compile.replay import ReplayStack, RouteReplay
+        from bimetal.lane.errors import ErrorHandling
 
-        if self._replay_stack is None:
-            self._replay_stack = ReplayStack(self.app)
-        replay = RouteReplay(self._replay_stack, route, found.context)
-        plan = compile_python_route(route, found.effective, methods, replay)
-        return replace(plan, reason=reason)
+        if self._errors is None:
+            self._errors = ErrorHandling(self.app)
+        plan = compile_python_route(route, found.effective, found.context, methods, self._errors)
+        return replace(plan, reason="; ".join(filter(None, (reason, plan.reason))) or None)
 
     def _mount_plan(self, found: _Found) -> RoutePlan:
         effective = found.effective

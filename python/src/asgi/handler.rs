@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::http::{HttpExchange, Incoming, Target};
+use super::http::{HttpExchange, Incoming};
 use super::websocket::{Decision, WebSocketExchange};
 use crate::lanes::Lanes;
 
@@ -68,12 +68,6 @@ async fn http(lanes: Arc<Lanes>, mut request: Request) -> Response {
     }
 }
 
-/// Runs the application for a request whose body has been read.
-pub(crate) async fn http_buffered(lanes: Arc<Lanes>, request: Request) -> Response {
-    let incoming = Incoming::Full(request.body().clone());
-    exchange(&lanes, request.to_head(), incoming).await
-}
-
 async fn exchange(lanes: &Arc<Lanes>, head: Head, incoming: Incoming) -> Response {
     let (respond, response) = oneshot::channel();
     let gone = CancellationToken::new();
@@ -81,7 +75,6 @@ async fn exchange(lanes: &Arc<Lanes>, head: Head, incoming: Incoming) -> Respons
     let guard = gone.clone().drop_guard();
     lanes.port.post(Box::new(HttpExchange {
         application: Arc::clone(&lanes.application),
-        target: Target::Application,
         running: lanes.begin(head.peer),
         head,
         incoming,

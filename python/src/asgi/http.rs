@@ -40,16 +40,9 @@ pub(crate) enum Incoming {
     Ended,
 }
 
-/// The application that answers: the whole one, or what a compiled route made of its handler's outcome.
-pub(crate) enum Target {
-    Application,
-    Replay(Py<PyAny>),
-}
-
 /// A request on its way to an application. May cross threads; started on the loop's.
 pub(crate) struct HttpExchange {
     pub(crate) application: Arc<Application>,
-    pub(crate) target: Target,
     pub(crate) head: Head,
     pub(crate) incoming: Incoming,
     pub(crate) respond: oneshot::Sender<Response>,
@@ -62,15 +55,9 @@ impl LoopTask for HttpExchange {
     fn start(self: Box<Self>, py: Python<'_>, side: &Arc<LoopSide>) {
         let exchange = *self;
         let application = exchange.application;
-        let is_head = exchange.head.method == Method::HEAD;
-        let channel = Arc::new(Channel {
-            incoming: Mutex::new(exchange.incoming),
-            outgoing: Mutex::new(Outgoing::Start(exchange.respond)),
-            gone: exchange.gone,
-            is_head,
-        });
-        let awaitable = call(py, side, &application, exchange.target, &exchange.head, &channel);
-        let ending = HttpEnding { application, channel, head: exchange.head, _running: exchange.running };
+        let channel = Channel::new(&exchange.head, exchange.incoming, exchange.respond, exchange.gone);
+        let awaitable = call(py, side, &application, &exchange.head, &channel);
+        let ending = HttpEnding { application, channel, head: exchange.head.into(), running: exchange.running };
         drive(py, side, awaitable, Box::new(ending));
     }
 
@@ -83,17 +70,13 @@ fn call<'py>(
     py: Python<'py>,
     side: &Arc<LoopSide>,
     application: &Application,
-    target: Target,
     head: &Head,
     channel: &Arc<Channel>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let scope = scope::http(py, head, application)?;
     let channel = Bound::new(py, HttpChannel { channel: Arc::clone(channel), side: Arc::clone(side) })?;
     let arguments = (scope, channel.getattr(intern!(py, "receive"))?, channel.getattr(intern!(py, "send"))?);
-    match target {
-        Target::Application => application.asgi.bind(py).call1(arguments),
-        Target::Replay(replay) => replay.bind(py).call1(arguments),
-    }
+    application.asgi.bind(py).call1(arguments)
 }
 
 /// What the application has sent so far.
@@ -104,7 +87,8 @@ enum Outgoing {
     Done,
 }
 
-struct Channel {
+/// Both directions of one exchange.
+pub(crate) struct Channel {
     incoming: Mutex<Incoming>,
     outgoing: Mutex<Outgoing>,
     gone: CancellationToken,
@@ -133,6 +117,41 @@ impl Event {
 }
 
 impl Channel {
+    pub(crate) fn new(
+        head: &Head,
+        incoming: Incoming,
+        respond: oneshot::Sender<Response>,
+        gone: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Channel {
+            incoming: Mutex::new(incoming),
+            outgoing: Mutex::new(Outgoing::Start(respond)),
+            gone,
+            is_head: head.method == Method::HEAD,
+        })
+    }
+
+    /// Sends a whole response. False when the application has begun one already.
+    pub(crate) fn respond(&self, response: Response) -> bool {
+        let mut outgoing = self.outgoing.lock();
+        match std::mem::replace(&mut *outgoing, Outgoing::Done) {
+            Outgoing::Start(respond) => {
+                let _ = respond.send(response);
+                self.gone.cancel();
+                true
+            }
+            other => {
+                *outgoing = other;
+                false
+            }
+        }
+    }
+
+    /// Whether the application has begun its response.
+    pub(crate) fn is_started(&self) -> bool {
+        !matches!(*self.outgoing.lock(), Outgoing::Start(_))
+    }
+
     /// The next part of the body, `None` once all of it has been given out.
     fn poll_body(&self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         let mut incoming = self.incoming.lock();
@@ -331,9 +350,9 @@ impl Stream for ResponseStream {
 
 /// The object whose methods the application gets as `receive` and `send`.
 #[pyclass(frozen, module = "bimetal._core")]
-struct HttpChannel {
-    channel: Arc<Channel>,
-    side: Arc<LoopSide>,
+pub(crate) struct HttpChannel {
+    pub(crate) channel: Arc<Channel>,
+    pub(crate) side: Arc<LoopSide>,
 }
 
 #[pymethods]
@@ -375,22 +394,31 @@ impl HttpChannel {
 }
 
 /// What the end of the application's coroutine means for the client.
-struct HttpEnding {
-    application: Arc<Application>,
-    channel: Arc<Channel>,
-    head: Head,
-    _running: Option<Exchange>,
+pub(crate) struct HttpEnding {
+    pub(crate) application: Arc<Application>,
+    pub(crate) channel: Arc<Channel>,
+    pub(crate) head: Arc<Head>,
+    /// Ends with this: nothing of the request runs any more.
+    #[expect(dead_code, reason = "held for its end")]
+    pub(crate) running: Option<Exchange>,
 }
 
 impl Ending for HttpEnding {
     fn end(self: Box<Self>, py: Python<'_>, _side: &Arc<LoopSide>, result: PyResult<Py<PyAny>>) {
+        self.ended(py, result);
+    }
+}
+
+impl HttpEnding {
+    /// The application's coroutine has ended with `result`.
+    pub(crate) fn ended(self, py: Python<'_>, result: PyResult<Py<PyAny>>) {
         let (method, path) = (self.head.method.as_str(), &*self.head.path);
         match result {
             Ok(_) if self.channel.gone.is_cancelled() => {
                 self.channel.abandon();
             }
             Ok(_) => {
-                let started = !matches!(*self.channel.outgoing.lock(), Outgoing::Start(_));
+                let started = self.channel.is_started();
                 if !self.channel.abandon() {
                     let what = if started { "completing" } else { "starting" };
                     tracing::error!(target: "bimetal::application", method, path, "the application returned without {what} its response");

@@ -13,5 +13,5 @@ pub(crate) mod handler;
 pub(crate) mod http;
 pub(crate) mod lifespan;
 pub(crate) mod message;
-mod scope;
+pub(crate) mod scope;
 mod websocket;

@@ -74,7 +74,7 @@ const PATH: percent_encoding::AsciiSet =
     percent_encoding::NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The scope of an HTTP request.
-pub(super) fn http<'py>(
+pub(crate) fn http<'py>(
     py: Python<'py>,
     head: &Head,
     application: &Application,

@@ -1,0 +1,88 @@
+"""From an exception to a response, as the application's exception handlers have it."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
+from starlette._exception_handler import _lookup_exception_handler
+from starlette._utils import is_async_callable
+from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.types import Receive, Scope, Send
+
+from bimetal.lane.exchange import Exchange
+
+#: Handlers that wait for nothing and do not look at the request.
+_IMMEDIATE = (http_exception_handler, request_validation_exception_handler)
+
+
+class ErrorHandling:
+    """The exception handlers of one application, read at the first exception and kept, as FastAPI keeps its stack."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+        self._lock = threading.Lock()
+        self._handlers: tuple[Any, Any] | None = None
+        self._server_error: Any = None
+        self._debug = False
+
+    @property
+    def handlers(self) -> tuple[Any, Any]:
+        """Handlers by class of the exception, and by status: what a scope has as `starlette.exception_handlers`."""
+        if self._handlers is None:
+            with self._lock:
+                if self._handlers is None:
+                    self._handlers = self._read()
+        return self._handlers
+
+    def _read(self) -> tuple[Any, Any]:
+        handlers = dict(self.app.exception_handlers)
+        for key in (500, Exception):
+            self._server_error = handlers.pop(key, None) or self._server_error
+        self._debug = self.app.debug
+        layer = ExceptionMiddleware(_unreachable, handlers=handlers, debug=self._debug)
+        return layer._exception_handlers, layer._status_handlers
+
+    async def answer(self, exchange: Exchange, error: Exception) -> None:
+        """Answer with what the handler for `error` gives. Raises `error` where there is none."""
+        by_class, by_status = self.handlers
+        handler = by_status.get(error.status_code) if isinstance(error, HTTPException) else None
+        if handler is None:
+            handler = _lookup_exception_handler(by_class, error)
+        if handler is None:
+            raise error
+        if exchange.started:
+            raise RuntimeError("Caught handled exception, but response already started.") from error
+        if handler in _IMMEDIATE:
+            response = await handler(None, error)
+        elif is_async_callable(handler):
+            await exchange.enter_loop()
+            response = await handler(exchange.request, error)
+        else:
+            request = exchange.request
+            response = await exchange.in_thread(lambda: handler(request, error))
+        if response is not None:
+            await exchange.deliver(response)
+        # A reused exception would gather the tracebacks of all its requests.
+        error.__traceback__ = None
+
+    async def unhandled(self, exchange: Exchange, error: Exception) -> None:
+        """Answer 500, or with the traceback in debug mode, and raise `error`."""
+        if exchange.started:
+            raise error
+        _ = self.handlers
+
+        async def raises(scope: Scope, receive: Receive, send: Send) -> None:
+            raise error
+
+        await exchange.enter_loop()
+        layer = ServerErrorMiddleware(raises, handler=self._server_error, debug=self._debug)
+        await layer(exchange.scope, exchange.receive, exchange.send)
+
+
+async def _unreachable(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError("only the handlers of this layer are used")
