@@ -138,12 +138,16 @@ class RouteCall:
         """The request's method."""
 
     @property
+    def is_buffered(self) -> bool:
+        """Whether the body was read before the operation started."""
+
+    @property
     def body(self) -> bytes:
-        """The request's body."""
+        """The body that was read before the operation started."""
 
     @property
     def body_size(self) -> int:
-        """How many bytes the body has."""
+        """How many bytes it has."""
 
     @property
     def started(self) -> bool:

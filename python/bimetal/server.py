@@ -84,6 +84,7 @@ class Server:
         self._limits = limits
         self._state: dict[str, Any] = {}
         self._scope_root_path = ""
+        self._observer: Callable[..., Any] | None = None
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,7 +107,13 @@ class Server:
         handlers = self._plugins.handlers()
         missing = self._plugins.missing()
         try:
-            compilation = Compilation(self.app, handlers, root_path=self._scope_root_path, path_prefix=self._root_path)
+            compilation = Compilation(
+                self.app,
+                handlers,
+                root_path=self._scope_root_path,
+                path_prefix=self._root_path,
+                observer=self._observer,
+            )
         except PluginError as error:
             if missing:
                 raise PluginError(f"{error} ({', '.join(missing)} does not exist)") from None
@@ -203,9 +210,19 @@ class Server:
             return self._final_stats
         return self._running().stats()
 
-    def _serve_through(self, asgi: Callable[..., Any], state: dict[str, Any], scope_root_path: str) -> None:
-        """For the test client: call the application through `asgi`, which sets the root path, and share `state`."""
+    def _serve_through(
+        self,
+        asgi: Callable[..., Any],
+        observer: Callable[..., Any],
+        state: dict[str, Any],
+        scope_root_path: str,
+    ) -> None:
+        """For the test client: call the application through `asgi`, which sets the root path, and share `state`.
+
+        `observer` does for the scopes of compiled routes what `asgi` does for the others.
+        """
         self._asgi = asgi
+        self._observer = observer
         self._state = state
         self._scope_root_path = scope_root_path
 

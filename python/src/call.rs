@@ -14,6 +14,7 @@ use pyo3::types::PyBytes;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::asgi::http::Incoming;
 use crate::asgi::message::{header_fields, to_bytes};
 use crate::errors::exception;
 use crate::event_loop::LoopSide;
@@ -45,7 +46,7 @@ pub(crate) enum Values {
 pub(crate) struct Reply {
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) head: Head,
-    pub(crate) body: Bytes,
+    pub(crate) body: Incoming,
     pub(crate) respond: oneshot::Sender<Response>,
     pub(crate) gone: CancellationToken,
     pub(crate) running: Option<Exchange>,
@@ -73,7 +74,7 @@ pub(crate) enum Begun<'py> {
 pub(crate) fn begin<'py>(py: Python<'py>, route: &PyRoute, call: Call, place: Place<'_>) -> Begun<'py> {
     let Call { route: number, values, reply } = call;
     let steps = match (values, &route.direct) {
-        (Values::Direct(values), Some(direct)) => match arguments(py, route, direct, values, &reply.body) {
+        (Values::Direct(values), Some(direct)) => match arguments(py, route, direct, values, reply.body.whole()) {
             Ok(Some(arguments)) => return Begun::Called(call_handler(py, direct, &arguments), reply),
             Ok(None) => Vec::new(),
             Err(error) => return Begun::Called(Err(error), reply),
@@ -213,7 +214,7 @@ fn arguments(
     route: &PyRoute,
     direct: &PyDirect,
     values: Vec<Value>,
-    body: &Bytes,
+    body: &[u8],
 ) -> PyResult<Option<Vec<Py<PyAny>>>> {
     let mut arguments = Vec::with_capacity(values.len() + usize::from(direct.body.is_some()));
     let params = route.steps.first().and_then(Option::as_ref);
@@ -234,7 +235,7 @@ fn arguments(
 
 fn read_body(
     py: Python<'_>,
-    bytes: &Bytes,
+    bytes: &[u8],
     validate: &Py<PyAny>,
     default: &DefaultValue,
 ) -> PyResult<Option<Py<PyAny>>> {

@@ -172,7 +172,7 @@ impl Engine {
                     handler,
                 });
             } else if let Some((spec, route)) = plan.compiled {
-                let body = BodyMode::Buffered;
+                let body = spec.body;
                 let number = compiled.len();
                 compiled.push(route);
                 let handler =

@@ -28,6 +28,7 @@ pub(crate) static FORMAT_EXCEPTION: Import = Import::new("traceback", "format_ex
 pub(crate) static COPY_CONTEXT: Import = Import::new("contextvars", "copy_context");
 pub(crate) static JSON_LOADS: Import = Import::new("json", "loads");
 pub(crate) static RENDER_JSON: Import = Import::new("bimetal.compile.render", "render_json");
+pub(crate) static SMALL_BODY: Import = Import::new("bimetal.compile.plan", "SMALL_BODY");
 pub(crate) static STARLETTE_RESPONSE: Import = Import::new("starlette.responses", "Response");
 pub(crate) static VALIDATION_ERROR: Import = Import::new("pydantic_core", "ValidationError");
 

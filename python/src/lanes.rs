@@ -10,7 +10,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::application::Application;
-use crate::asgi::handler::answered;
+use crate::asgi::handler::{answered, stream_body, unless_refused};
+use crate::asgi::http::Incoming;
 use crate::async_lane::AsyncCall;
 use crate::call::{Call, Reply, Values};
 use crate::event_loop::LoopPort;
@@ -48,8 +49,14 @@ pub(crate) struct CompiledHandler {
 }
 
 impl Handler for CompiledHandler {
-    fn call(&self, request: Request) -> Answer {
+    fn call(&self, mut request: Request) -> Answer {
         let lanes = Arc::clone(&self.lanes);
+        let (body, refused) = if request.has_unread_body() {
+            let (chunks, refused) = stream_body(&mut request);
+            (Incoming::Stream(chunks), Some(refused))
+        } else {
+            (Incoming::Full(request.body().clone()), None)
+        };
         let values = self.read(&request);
         let head = request.to_head();
         let (respond, response) = oneshot::channel();
@@ -57,7 +64,7 @@ impl Handler for CompiledHandler {
         let guard = gone.clone().drop_guard();
         let on_loop = match &values {
             Values::Direct(_) => self.lane == LaneKind::Async,
-            Values::Steps(_) => self.spec.on_loop,
+            Values::Steps(_) => self.spec.on_loop || refused.is_some(),
         };
         let call = Call {
             route: self.route,
@@ -66,7 +73,7 @@ impl Handler for CompiledHandler {
                 running: lanes.begin(head.peer),
                 lanes: Arc::clone(&lanes),
                 head,
-                body: request.body().clone(),
+                body,
                 respond,
                 gone,
             },
@@ -76,11 +83,15 @@ impl Handler for CompiledHandler {
         } else {
             lanes.runners.post(Job::Request(call));
         }
-        Answer::Later(Box::pin(async move {
+        let response = async move {
             let response = answered(response).await;
             guard.disarm();
             response
-        }))
+        };
+        match refused {
+            Some(refused) => Answer::Later(Box::pin(unless_refused(refused, response))),
+            None => Answer::Later(Box::pin(response)),
+        }
     }
 }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bimetal_runtime::http::{Method, StatusCode};
-use bimetal_runtime::LaneKind;
+use bimetal_runtime::{BodyMode, LaneKind};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::errors::RouteError;
+use crate::imports;
 
 /// Where a parameter stands in the request.
 pub(crate) enum Source {
@@ -47,6 +48,7 @@ pub(crate) struct RequestSpec {
     pub(crate) direct: Option<DirectSpec>,
     /// The operation starts on the event loop, not on a runner.
     pub(crate) on_loop: bool,
+    pub(crate) body: BodyMode,
 }
 
 /// What a request needs to be answered by a call of the handler and nothing else.
@@ -213,7 +215,14 @@ fn compiled(plan: &Bound<'_, PyAny>, path: &str) -> PyResult<(Arc<RequestSpec>, 
     let start: String = plan.getattr("start")?.extract()?;
     let route =
         PyRoute { steps: py_steps, direct, model, operation: needed(plan, "operation", path)? };
-    Ok((Arc::new(RequestSpec { steps: spec_steps, direct: direct_spec, on_loop: start == "loop" }), route))
+    let body: String = plan.getattr("body")?.extract()?;
+    let body = match body.as_str() {
+        "stream" => BodyMode::Stream,
+        "small" => BodyMode::BufferedUpTo(imports::SMALL_BODY.get(plan.py())?.extract()?),
+        _ => BodyMode::Buffered,
+    };
+    let spec = RequestSpec { steps: spec_steps, direct: direct_spec, on_loop: start == "loop", body };
+    Ok((Arc::new(spec), route))
 }
 
 fn parameter(

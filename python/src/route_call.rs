@@ -35,7 +35,8 @@ pub(crate) struct RouteCall {
     lanes: Arc<Lanes>,
     route: usize,
     head: Arc<Head>,
-    body: Bytes,
+    /// The body, where it was read before the operation started.
+    body: Option<Bytes>,
     channel: Arc<Channel>,
     steps: Mutex<Vec<Option<Vec<Value>>>>,
     encoded: Mutex<Option<Bytes>>,
@@ -79,7 +80,11 @@ fn start<'py>(
     operation: impl FnOnce(Bound<'py, RouteCall>) -> PyResult<Bound<'py, PyAny>>,
 ) {
     let Reply { lanes, head, body, respond, gone, running } = reply;
-    let channel = Channel::new(&head, Incoming::Full(body.clone()), respond, gone);
+    let whole = match &body {
+        Incoming::Full(bytes) => Some(bytes.clone()),
+        Incoming::Stream(_) | Incoming::Ended => None,
+    };
+    let channel = Channel::new(&head, body, respond, gone);
     let head = Arc::new(head);
     let ending = HttpEnding {
         application: Arc::clone(&lanes.application),
@@ -91,7 +96,7 @@ fn start<'py>(
         lanes: Arc::clone(&lanes),
         route,
         head,
-        body,
+        body: whole,
         channel,
         steps: Mutex::new(steps),
         encoded: Mutex::new(None),
@@ -156,16 +161,22 @@ impl RouteCall {
         PyString::new(py, self.head.method.as_str())
     }
 
-    /// The request's body.
+    /// Whether the body was read before the operation started.
     #[getter]
-    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.body)
+    fn is_buffered(&self) -> bool {
+        self.body.is_some()
     }
 
-    /// How many bytes the body has.
+    /// The body that was read before the operation started.
+    #[getter]
+    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.bytes())
+    }
+
+    /// How many bytes it has.
     #[getter]
     fn body_size(&self) -> usize {
-        self.body.len()
+        self.bytes().len()
     }
 
     /// Whether a response has been begun.
@@ -183,7 +194,7 @@ impl RouteCall {
 
     /// What `json.loads` gives for the body.
     fn json(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        json::loads(py, &self.body)
+        json::loads(py, self.bytes())
     }
 
     /// The arguments of a step by keyword, where the request's parameters could be read without doubt.
@@ -261,6 +272,10 @@ impl RouteCall {
 }
 
 impl RouteCall {
+    fn bytes(&self) -> &[u8] {
+        self.body.as_deref().unwrap_or_default()
+    }
+
     fn side(&self, _py: Python<'_>) -> PyResult<Arc<LoopSide>> {
         self.lanes
             .application

@@ -23,6 +23,10 @@ Lane = Literal["native", "sync", "async", "asgi"]
 Source = Literal["path", "query", "header", "cookie"]
 
 
+#: Bytes up to which a form is read before its operation starts: Starlette keeps files of this size in memory.
+SMALL_BODY = 1024 * 1024
+
+
 @dataclass(frozen=True)
 class ParamPlan:
     """One argument of a step, read from the head of the request."""
@@ -142,6 +146,9 @@ class RoutePlan:
     response: ResponsePlan = ResponsePlan()
     #: `sync` and `async`: where the operation starts.
     start: Literal["runner", "loop"] = "runner"
+    #: `sync` and `async`: how the operation gets the request's body: whole; whole up to `SMALL_BODY` and beyond as it
+    #: arrives; as it arrives. On a runner it is whole: what comes as it arrives starts on the loop.
+    body: Literal["whole", "small", "stream"] = "whole"
     #: `sync` and `async`: carries out the plan, see `bimetal.lane.operation`.
     operation: Any = None
     #: `native`: the handler's name.

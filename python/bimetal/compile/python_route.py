@@ -62,7 +62,7 @@ def compile_python_route(
     except NotCompiled as why:
         # Whatever it is, it takes a request and gives a response.
         return RoutePlan(
-            lane="async", reason=str(why), start="loop", operation=Operation.of_handler(site, handler), **shared
+            lane="async", reason=str(why), start="loop", body="stream", operation=Operation.of_handler(site, handler), **shared
         )
     dependant: Dependant = settings["dependant"]
     if dependant.call is not endpoint:
@@ -71,7 +71,7 @@ def compile_python_route(
     if lane is None or settings["is_sse_stream"] or settings["is_json_stream"]:
         reason = "streams its response, FastAPI's own handler runs it"
         return RoutePlan(
-            lane="async", reason=reason, start="loop", operation=Operation.of_handler(site, handler), **shared
+            lane="async", reason=reason, start="loop", body="stream", operation=Operation.of_handler(site, handler), **shared
         )
     steps = compile_steps(dependant, effective.param_convertors, settings["embed_body_fields"])
     response = compile_response(settings, endpoint)
@@ -89,6 +89,7 @@ def compile_python_route(
         direct=direct,
         response=response,
         start=_start(steps),
+        body=_arrival(steps, body),
         operation=Operation(
             site, steps, response, body, settings["dependency_overrides_provider"], overridden_steps
         ),
@@ -136,6 +137,14 @@ def _start(steps: tuple[StepPlan, ...]) -> Any:
     """Where the first call of the operation belongs."""
     first = next((step for step in steps if step.kind != "immediate"), steps[-1])
     return "runner" if first.kind in ("function", "generator") and first.limit is None else "loop"
+
+
+def _arrival(steps: tuple[StepPlan, ...], body: BodySettings | None) -> Any:
+    """How the body is to arrive."""
+    if body is not None:
+        return "small" if body.form else "whole"
+    # What takes the Request may read the body as it comes; FastAPI's security schemes do not.
+    return "stream" if any(step.request and step.kind != "immediate" for step in steps) else "whole"
 
 
 def _body(settings: dict[str, Any]) -> BodySettings | None:

@@ -65,12 +65,19 @@ class Compilation:
     """The plans of an application, and what was met on the way; see `compile_app`."""
 
     def __init__(
-        self, app: Any, handlers: Handlers | None = None, *, root_path: str = "", path_prefix: str = ""
+        self,
+        app: Any,
+        handlers: Handlers | None = None,
+        *,
+        root_path: str = "",
+        path_prefix: str = "",
+        observer: Any = None,
     ) -> None:
         """Read `app`.
 
         `root_path` is the ASGI root path of requests whose path does not start with it. `path_prefix` is one that the
-        server puts before the path of each request, after the request was routed.
+        server puts before the path of each request, after the request was routed. `observer` is called with each scope
+        that a compiled lane makes, and its `send`; it gives the `send` to use.
         """
         self.app = app
         self.handlers = handlers
@@ -80,6 +87,7 @@ class Compilation:
         self.barrier: str | None = None
         self.obstacle: str | None = None
         self._errors: Any = None
+        self._observer = observer
         self.plans: list[RoutePlan] = []
         if isinstance(app, FastAPI):
             root_path = app.root_path or root_path
@@ -157,7 +165,7 @@ class Compilation:
         from bimetal.lane.errors import ErrorHandling
 
         if self._errors is None:
-            self._errors = ErrorHandling(self.app)
+            self._errors = ErrorHandling(self.app, self._observer)
         plan = compile_python_route(route, found.effective, found.context, methods, self._errors)
         return replace(plan, reason="; ".join(filter(None, (reason, plan.reason))) or None)
 

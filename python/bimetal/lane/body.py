@@ -7,13 +7,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi.exceptions import HTTPException, RequestValidationError
+from fastapi.exceptions import RequestValidationError
 from pydantic_core import PydanticUndefined
+from starlette.exceptions import HTTPException
 
 from bimetal.lane.exchange import Exchange
-
-#: Larger files are kept on disk by Starlette, which writes them on a thread.
-_SPOOLED = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,6 @@ async def read_body(exchange: Exchange, settings: BodySettings) -> Any:
     """
     try:
         if settings.form:
-            if not exchange.on_loop and exchange.call.body_size > _SPOOLED:
-                await exchange.enter_loop()
             exchange.form = await exchange.request.form()
             return exchange.form
         return await _json(exchange, settings)
@@ -61,7 +57,7 @@ async def read_body(exchange: Exchange, settings: BodySettings) -> Any:
 
 async def _json(exchange: Exchange, settings: BodySettings) -> Any:
     call = exchange.call
-    if exchange.whole and not exchange.has_request:
+    if exchange.whole and call.is_buffered and not exchange.has_request:
         if not call.body_size:
             return PydanticUndefined
         content_type = call.header("content-type")

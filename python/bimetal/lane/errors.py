@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,6 +17,9 @@ from starlette.types import Receive, Scope, Send
 
 from bimetal.lane.exchange import Exchange
 
+#: Completes a scope and gives the `send` for it.
+Observer = Callable[[Scope, Send], Send]
+
 #: Handlers that wait for nothing and do not look at the request.
 _IMMEDIATE = (http_exception_handler, request_validation_exception_handler)
 
@@ -23,8 +27,10 @@ _IMMEDIATE = (http_exception_handler, request_validation_exception_handler)
 class ErrorHandling:
     """The exception handlers of one application, read at the first exception and kept, as FastAPI keeps its stack."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, observer: Observer | None = None) -> None:
         self.app = app
+        #: Sees each scope that is made, and the `send` that belongs to it: for the test client.
+        self.observer = observer
         self._lock = threading.Lock()
         self._handlers: tuple[Any, Any] | None = None
         self._server_error: Any = None

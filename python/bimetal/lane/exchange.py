@@ -100,6 +100,9 @@ class Exchange:
         scope = self.scope_
         if scope is None:
             scope = self.scope_ = self.call.scope()
+            observer = self.site.errors.observer
+            if observer is not None:
+                self.send_ = observer(scope, self.send)
             self.site.complete(scope)
             if self.stacks is not None:
                 scope["fastapi_inner_astack"], scope["fastapi_function_astack"] = self.stacks

@@ -151,7 +151,7 @@ class Operation:
                     await errors.answer(exchange, error)
             finally:
                 if exchange.form is not None:
-                    await _close_form(exchange)
+                    await exchange.form.close()
         except Exception as error:
             # The application's own layer: for what the handlers raise themselves.
             await errors.answer(exchange, error)
@@ -272,10 +272,3 @@ class Operation:
 
 def _have_exits(steps: tuple[StepPlan, ...]) -> bool:
     return any(step.kind in ("generator", "async generator") for step in steps)
-
-
-async def _close_form(exchange: Exchange) -> None:
-    assert exchange.form is not None
-    if exchange.call.body_size > 1024 * 1024:
-        await exchange.enter_loop()
-    await exchange.form.close()

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bimetal.lifespan import LifespanMode
@@ -33,15 +33,25 @@ class Observer:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        port = scope["client"][1]
-        # As Starlette's client gives it: without putting it before the path, as a server behind a proxy does.
-        scope["root_path"] = self.root_path
-        if port in self.secure_ports:
-            scope["scheme"] = {"http": "https", "ws": "wss"}.get(scope["scheme"], scope["scheme"])
         if scope["type"] == "websocket":
-            await self._websocket(port, scope, receive, send)
+            self._complete(scope)
+            await self._websocket(scope["client"][1], scope, receive, send)
         else:
-            await self._http(port, scope, receive, send)
+            await self.app(scope, receive, self.http(scope, send))
+
+    def http(self, scope: dict[str, Any], send: Any) -> Callable[[dict[str, Any]], Awaitable[None]]:
+        """Complete the scope of an HTTP request, and give the `send` to use with it."""
+        self._complete(scope)
+        scope["extensions"] = {**(scope.get("extensions") or {}), "http.response.debug": {}}
+        port = scope["client"][1]
+
+        async def observed(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.debug":
+                self._debug[port] = message["info"]
+            else:
+                await send(message)
+
+        return observed
 
     def take_debug(self, port: int) -> dict[str, Any] | None:
         """The `http.response.debug` information of the response just received on this port."""
@@ -57,16 +67,11 @@ class Observer:
         if cancel is not None:
             cancel()
 
-    async def _http(self, port: int, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        scope["extensions"] = {**(scope.get("extensions") or {}), "http.response.debug": {}}
-
-        async def observed(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.debug":
-                self._debug[port] = message["info"]
-            else:
-                await send(message)
-
-        await self.app(scope, receive, observed)
+    def _complete(self, scope: dict[str, Any]) -> None:
+        # As Starlette's client gives it: without putting it before the path, as a server behind a proxy does.
+        scope["root_path"] = self.root_path
+        if scope["client"][1] in self.secure_ports:
+            scope["scheme"] = {"http": "https", "ws": "wss"}.get(scope["scheme"], scope["scheme"])
 
     async def _websocket(self, port: int, scope: dict[str, Any], receive: Any, send: Any) -> None:
         accepted = False
@@ -102,7 +107,7 @@ class Served:
         self.observer = Observer(app, root_path)
         self._exceptions: deque[BaseException] = deque()
         self.server = Server(app, lifespan=lifespan, on_exception=self._exceptions.append, uvloop=uvloop)
-        self.server._serve_through(self.observer, state, root_path)
+        self.server._serve_through(self.observer, self.observer.http, state, root_path)
         self.server.start()
         self.address = (self.server.host, self.server.port)
 

@@ -1,5 +1,6 @@
 //! The I/O worker's end of the ASGI lane: hands the head over, feeds the body, awaits the answer.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use bimetal_runtime::http::{spawn_local, websocket, StatusCode};
@@ -40,6 +41,12 @@ async fn http(lanes: Arc<Lanes>, mut request: Request) -> Response {
     if !has_body(&head) {
         return exchange(&lanes, head, Incoming::Full(Bytes::new())).await;
     }
+    let (incoming, refused) = stream_body(&mut request);
+    unless_refused(refused, exchange(&lanes, head, Incoming::Stream(incoming))).await
+}
+
+/// Reads the request's body chunk by chunk. The second end has an answer when something is wrong with the body.
+pub(crate) fn stream_body(request: &mut Request) -> (mpsc::Receiver<Bytes>, oneshot::Receiver<Response>) {
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let (refuse, refused) = oneshot::channel();
     let mut body = request.take_body();
@@ -61,10 +68,18 @@ async fn http(lanes: Arc<Lanes>, mut request: Request) -> Response {
             }
         }
     });
+    (receiver, refused)
+}
+
+/// The response, or what the client hears of its body.
+pub(crate) async fn unless_refused(
+    refused: oneshot::Receiver<Response>,
+    response: impl Future<Output = Response>,
+) -> Response {
     tokio::select! {
         biased;
-        Ok(response) = refused => response,
-        response = exchange(&lanes, head, Incoming::Stream(receiver)) => response,
+        Ok(refusal) = refused => refusal,
+        response = response => response,
     }
 }
 

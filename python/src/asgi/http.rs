@@ -40,6 +40,16 @@ pub(crate) enum Incoming {
     Ended,
 }
 
+impl Incoming {
+    /// The body, where all of it is there; empty otherwise.
+    pub(crate) fn whole(&self) -> &[u8] {
+        match self {
+            Incoming::Full(bytes) => bytes,
+            Incoming::Stream(_) | Incoming::Ended => &[],
+        }
+    }
+}
+
 /// A request on its way to an application. May cross threads; started on the loop's.
 pub(crate) struct HttpExchange {
     pub(crate) application: Arc<Application>,

@@ -133,6 +133,11 @@ impl Request {
         BodyReader { inner: Box::pin(self.take_incoming()) }
     }
 
+    /// Whether a body is still to be read with [`Request::take_body`].
+    pub fn has_unread_body(&mut self) -> bool {
+        self.has_payload()
+    }
+
     /// The client's address.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.inner.peer_addr()

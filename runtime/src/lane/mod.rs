@@ -51,6 +51,8 @@ impl LaneKind {
 pub enum BodyMode {
     /// Read whole before the handler is called: [`Request::body`].
     Buffered,
+    /// The same up to this many bytes by the length the client declares; any other is left to the handler.
+    BufferedUpTo(u64),
     /// Left to the handler: [`Request::take_body`].
     Stream,
     /// Not wanted: drained and dropped.

@@ -84,12 +84,15 @@ fn serve(worker: &Rc<Worker>, inner: actix_http::Request) -> Respond {
             };
         }
     };
-    if !has_body || route.body == BodyMode::Stream {
-        return Respond::handle(route, request, framing, exchange);
-    }
     let then = match route.body {
-        BodyMode::Buffered => Then::Handle(route.clone()),
-        BodyMode::Stream | BodyMode::Ignored => Then::HandleWithoutBody(route.clone()),
+        _ if !has_body => None,
+        BodyMode::Stream => None,
+        BodyMode::BufferedUpTo(size) if request.content_length().is_none_or(|length| length > size) => None,
+        BodyMode::Buffered | BodyMode::BufferedUpTo(_) => Some(Then::Handle(route.clone())),
+        BodyMode::Ignored => Some(Then::HandleWithoutBody(route.clone())),
+    };
+    let Some(then) = then else {
+        return Respond::handle(route, request, framing, exchange);
     };
     Respond::read(Next { request, exchange, then }, framing)
 }
