@@ -61,7 +61,7 @@ class Results:
             {
                 "kind": served.kind,
                 "lane": served.lane,
-                "rerouted": served.rerouted,
+                "by_fastapi": served.by_fastapi,
                 "reason": served.reason,
                 "count": count,
                 "example": self.traffic.examples[served],
@@ -108,7 +108,6 @@ def observe_requests() -> None:
         try:
             response = handle_request(self, request)
         except httpx.LocalProtocolError:
-            results.traffic.drop(sent)
             raise
         except BaseException:
             results.traffic.end(sent, None)

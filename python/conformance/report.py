@@ -51,19 +51,19 @@ class Share:
     """Requests of one kind by what answered them."""
 
     lanes: Counter[str] = field(default_factory=Counter)
-    rerouted: Counter[str] = field(default_factory=Counter)
+    by_fastapi: Counter[str] = field(default_factory=Counter)
 
     @property
     def total(self) -> int:
-        return sum(self.lanes.values()) + sum(self.rerouted.values())
+        return sum(self.lanes.values()) + sum(self.by_fastapi.values())
 
     @property
     def compiled(self) -> float:
-        """Share answered without ASGI, in per cent; what was rerouted does not count."""
-        return 100 * (self.total - self.lanes["asgi"] - self.rerouted.total()) / self.total if self.total else 0.0
+        """Share answered by compiled plans, in per cent; what FastAPI's own handler answers does not count."""
+        return 100 * (self.total - self.lanes["asgi"] - self.by_fastapi.total()) / self.total if self.total else 0.0
 
     def row(self, name: str) -> list[str]:
-        numbers = [self.total, *(self.lanes[lane] for lane in LANES), self.rerouted.total()]
+        numbers = [self.total, *(self.lanes[lane] for lane in LANES), self.by_fastapi.total()]
         return [name, *(f"{number:,}" for number in numbers), f"{self.compiled:.1f} %"]
 
 
@@ -72,16 +72,16 @@ def share(requests: Iterable[Mapping[str, Any]], kinds: Iterable[str]) -> Share:
     counted = Share()
     for row in requests:
         if row["kind"] in kinds:
-            (counted.rerouted if row["rerouted"] else counted.lanes)[row["lane"]] += row["count"]
+            (counted.by_fastapi if row["by_fastapi"] else counted.lanes)[row["lane"]] += row["count"]
     return counted
 
 
 def reasons(requests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Why requests were answered through ASGI, most frequent first, with a test for each reason."""
+    """Why requests were not answered by compiled plans, most frequent first, with a test for each reason."""
     found: dict[tuple[str, str, bool], dict[str, Any]] = {}
     for row in requests:
-        if row["lane"] == "asgi" or row["rerouted"]:
-            key = (row["kind"], row["reason"], row["rerouted"])
+        if row["lane"] == "asgi" or row["by_fastapi"]:
+            key = (row["kind"], row["reason"], row["by_fastapi"])
             entry = found.setdefault(key, {**row, "count": 0})
             entry["count"] += row["count"]
     return sorted(found.values(), key=lambda entry: (-entry["count"], entry["reason"]))
@@ -102,8 +102,7 @@ def unattributed(run: Run) -> dict[str, int]:
     attributed: Counter[str] = Counter()
     for row in run.requests:
         attributed[row["lane"]] += row["count"]
-        attributed["rerouted"] += row["count"] if row["rerouted"] else 0
-    differences = {name: run.engine[name] - attributed[name] for name in (*LANES, "rerouted")}
+    differences = {name: run.engine[name] - attributed[name] for name in LANES}
     return {name: difference for name, difference in differences.items() if difference}
 
 
@@ -123,11 +122,11 @@ def as_json(version: str, run: Run, verdict: Verdict, expected: Mapping[str, str
             "with_requests": run.tests_with_requests,
         },
         "requests": {
-            name: {"total": one.total, **{lane: one.lanes[lane] for lane in LANES}, "rerouted": one.rerouted}
+            name: {"total": one.total, **{lane: one.lanes[lane] for lane in LANES}, "by_fastapi": one.by_fastapi}
             for name, one in ((name, share(run.requests, kinds)) for name, kinds in groups.items())
         },
         "asgi_reasons": [
-            {key: row[key] for key in ("count", "kind", "rerouted", "reason", "example")}
+            {key: row[key] for key in ("count", "kind", "by_fastapi", "reason", "example")}
             for row in reasons(run.requests)
         ],
         "engine": run.engine,
@@ -163,8 +162,8 @@ def _lines(version: str, run: Run, verdict: Verdict, expected: Mapping[str, str]
         ("all", ("operation", "other", "unrouted", "websocket")),
     ]
     rows = [share(run.requests, kinds).row(name) for name, kinds in kinds]
-    yield from _table(["requests to", "all", *LANES, "rerouted", "compiled"], rows)
-    yield f"Sent by {run.tests_with_requests:,} of the tests. Rerouted: a compiled route gave them to the application."
+    yield from _table(["requests to", "all", *LANES, "FastAPI", "compiled"], rows)
+    yield f"Sent by {run.tests_with_requests:,} of the tests. FastAPI: its own request handler answered, called by the lane."
     if differences := unattributed(run):
         yield "The engines counted differently: " + ", ".join(f"{k} {v:+}" for k, v in differences.items())
     if run.in_process:

@@ -1,11 +1,8 @@
 """Which lane answered each request of the suite, and why.
 
-The engine counts requests by lane, and the requests that a compiled route handed over to the application (`rerouted`),
-but not by route. The route is found here instead: the first plan of the server that takes the request's method and
-path, which is the engine's own rule. A request counts as rerouted when the engine's counter went up between its start
-and its response. Where requests of one server overlap that proves nothing, and they count as not rerouted.
-
-The sums are held against the engine's own: see `Traffic.engine`.
+The engine counts requests by lane, but not by route. The route is found here instead: the first plan of the server that
+takes the request's method and path, which is the engine's own rule. The sums are held against the engine's own: see
+`Traffic.engine`.
 """
 
 from __future__ import annotations
@@ -35,7 +32,8 @@ class Served:
     #: frontend files, other applications) or `websocket`.
     kind: str
     lane: str
-    rerouted: bool
+    #: Whether FastAPI's own request handler makes the calls on the lane: the plan has no steps.
+    by_fastapi: bool
     reason: str
 
 
@@ -48,12 +46,6 @@ class Sent:
     #: What takes it; without a plan, why not.
     plan: RoutePlan | None
     reason: str
-    #: Whether no other request of the server was on its way when it began.
-    alone: bool
-    #: How many requests of the server had begun, with this one.
-    number: int
-    #: The engine's counter when it began.
-    rerouted_before: int
 
 
 @dataclass
@@ -62,9 +54,6 @@ class _Observed:
 
     plans: list[RoutePlan] | None = None
     patterns: list[re.Pattern[str]] = field(default_factory=list)
-    #: Requests on their way, and how many there have been.
-    open: int = 0
-    begun: int = 0
     totalled: bool = False
 
 
@@ -75,7 +64,7 @@ class Traffic:
         #: Requests as they were attributed, and one test that sent such a request.
         self.requests: Counter[Served] = Counter()
         self.examples: dict[Served, str] = {}
-        #: The engines' own counters: requests by lane (WebSockets among `asgi`), and `rerouted`.
+        #: The engines' own counters: requests by lane (WebSockets among `asgi`).
         self.engine: Counter[str] = Counter()
         #: Tests that have sent at least one request to a Bimetal server.
         self.tests: set[str] = set()
@@ -86,25 +75,13 @@ class Traffic:
         """A request is about to be sent."""
         with self._lock:
             observed = self._servers.setdefault(server, _Observed())
-            observed.open += 1
-            observed.begun += 1
             plan, reason = _find(server, observed, method, path)
-            alone = observed.open == 1
-            return Sent(server, test, plan, reason, alone, observed.begun, _rerouted(server))
+            return Sent(server, test, plan, reason)
 
     def end(self, sent: Sent, status: int | None) -> None:
         """The head of its response is here, with this status; None when it failed before."""
         with self._lock:
-            observed = self._servers[sent.server]
-            observed.open -= 1
-            alone = sent.alone and observed.begun == sent.number
-            rerouted = alone and _rerouted(sent.server) > sent.rerouted_before
-            self._count(_served(sent, rerouted, status), sent.test)
-
-    def drop(self, sent: Sent) -> None:
-        """The client has refused to send it."""
-        with self._lock:
-            self._servers[sent.server].open -= 1
+            self._count(_served(sent, status), sent.test)
 
     def websocket(self, server: Server, test: str) -> None:
         """A WebSocket session begins."""
@@ -119,9 +96,7 @@ class Traffic:
             if observed is None or observed.totalled:
                 return
             observed.totalled = True
-            stats = server.stats()
-            self.engine.update(stats["requests"])
-            self.engine["rerouted"] += stats["rerouted"]
+            self.engine.update(server.stats()["requests"])
 
     def finish(self) -> None:
         """Take in the counters of the servers that still run."""
@@ -149,16 +124,11 @@ def _find(server: Server, observed: _Observed, method: str, path: str) -> tuple[
     return None, "method that no plan of this path has" if path_exists else "path that no plan has"
 
 
-def _served(sent: Sent, rerouted: bool, status: int | None) -> Served:
-    answered = "failed" if status is None else f"answered {status}"
+def _served(sent: Sent, status: int | None) -> Served:
     if sent.plan is None:
+        answered = "failed" if status is None else f"answered {status}"
         return Served("unrouted", "asgi", False, f"{sent.reason}: {answered}")
-    other = sent.plan.name.startswith(_FASTAPI) or sent.plan.reason in _NO_OPERATION
-    kind = "other" if other else "operation"
-    if rerouted:
-        return Served(kind, sent.plan.lane, True, f"the request did not fit the compiled route: {answered}")
-    return Served(kind, sent.plan.lane, False, sent.plan.reason or "")
-
-
-def _rerouted(server: Server) -> int:
-    return int(server.stats()["rerouted"])
+    plan = sent.plan
+    other = plan.name.startswith(_FASTAPI) or plan.reason in _NO_OPERATION
+    by_fastapi = plan.lane in ("sync", "async") and not plan.steps
+    return Served("other" if other else "operation", plan.lane, by_fastapi, plan.reason or "")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, WebSocket
 
-from bimetal.compile.plan import RoutePlan
+from bimetal.compile.plan import RoutePlan, StepPlan
 from bimetal.testing import TestClient
 from conformance import plugin
 from conformance.report import Run, as_text, grouped, reasons, share, unattributed
@@ -17,27 +17,29 @@ from conformance.traffic import Traffic
 from conformance.verdict import judge
 
 
+STEPS = (StepPlan(call=len, kind="function", dependant=None),)
+
+
 class StandInServer:
     """What is asked of a server: its plans and its counters."""
 
     def __init__(self) -> None:
         self.plans = [
-            RoutePlan("/items/{n}", ("GET",), "sync", "app.item"),
-            RoutePlan("/items/{n}", ("PUT",), "async", "app.put_item"),
+            RoutePlan("/items/{n}", ("GET",), "sync", "app.item", steps=STEPS),
+            RoutePlan("/items/{n}", ("PUT",), "async", "app.put_item", steps=STEPS),
             RoutePlan("/hot", (), "native", "hot"),
             RoutePlan("/raw/{path:path}", ("GET",), "asgi", "app.raw", "route class Mine"),
             RoutePlan("/docs", ("GET",), "asgi", "fastapi.applications.swagger_ui_html", "some reason"),
             RoutePlan("/files/{path:path}", (), "asgi", "StaticFiles", "mounted application"),
         ]
-        self.rerouted = 0
         self.requests = {"native": 0, "sync": 0, "async": 0, "asgi": 0}
 
     def stats(self) -> dict[str, Any]:
-        return {"requests": self.requests, "rerouted": self.rerouted}
+        return {"requests": self.requests}
 
 
 def attributed(traffic: Traffic) -> set[tuple[str, str, bool, str]]:
-    return {(served.kind, served.lane, served.rerouted, served.reason) for served in traffic.requests}
+    return {(served.kind, served.lane, served.by_fastapi, served.reason) for served in traffic.requests}
 
 
 @pytest.mark.parametrize(
@@ -71,34 +73,11 @@ def test_plans_that_change_are_read_again() -> None:
     assert [(served.kind, count) for served, count in traffic.requests.items()] == [("operation", 1), ("unrouted", 1)]
 
 
-def test_rerouted() -> None:
+def test_a_plan_without_steps_is_fastapis_own_handler() -> None:
     traffic, server = Traffic(), StandInServer()
-    sent = traffic.begin(server, "GET", "/items/x", "test")
-    server.rerouted += 1
-    traffic.end(sent, 422)
-    assert attributed(traffic) == {
-        ("operation", "sync", True, "the request did not fit the compiled route: answered 422")
-    }
-
-
-def test_requests_that_overlap_are_not_taken_for_rerouted() -> None:
-    traffic, server = Traffic(), StandInServer()
-    first = traffic.begin(server, "GET", "/items/x", "test")
-    second = traffic.begin(server, "PUT", "/items/1", "test")
-    server.rerouted += 1
-    traffic.end(second, 200)
-    traffic.end(first, 422)
-    assert {(served.lane, served.rerouted) for served in traffic.requests} == {("sync", False), ("async", False)}
-
-
-def test_a_request_that_was_never_sent_does_not_count() -> None:
-    traffic, server = Traffic(), StandInServer()
-    traffic.drop(traffic.begin(server, "GET", "/items/1", "test"))
-    assert not traffic.requests
-    sent = traffic.begin(server, "GET", "/items/1", "test")
-    server.rerouted += 1
-    traffic.end(sent, 422)
-    assert {served.rerouted for served in traffic.requests} == {True}, "it is alone: the dropped one is gone"
+    server.plans.append(RoutePlan("/stream", ("GET",), "async", "app.stream", "streams its response"))
+    traffic.end(traffic.begin(server, "GET", "/stream", "test"), 200)
+    assert attributed(traffic) == {("operation", "async", True, "streams its response")}
 
 
 @pytest.fixture
@@ -169,11 +148,11 @@ def test_requests_past_bimetal_are_counted(results: plugin.Results) -> None:
 
 
 def test_the_share_that_is_compiled() -> None:
-    row = {"kind": "operation", "rerouted": False, "reason": ""}
+    row = {"kind": "operation", "by_fastapi": False, "reason": ""}
     rows = [
         {**row, "lane": "sync", "count": 5},
         {**row, "lane": "native", "count": 1},
-        {**row, "lane": "async", "count": 2, "rerouted": True, "reason": "did not fit"},
+        {**row, "lane": "async", "count": 2, "by_fastapi": True, "reason": "did not fit"},
         {**row, "lane": "asgi", "count": 2, "reason": "why"},
         {**row, "lane": "asgi", "count": 9, "kind": "other", "reason": "page"},
     ]
