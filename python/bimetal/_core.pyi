@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, final
 
 from typing_extensions import Self
@@ -164,6 +164,12 @@ class RouteCall:
 
     def scope(self) -> dict[str, Any]:
         """A new ASGI scope of the request."""
+
+    def is_routed_here(self, scope: MutableMapping[str, Any]) -> bool:
+        """Whether a scope still leads to this route: nobody has changed path or method of the one made here."""
+
+    def is_untouched(self, scope: MutableMapping[str, Any]) -> bool:
+        """Whether a scope is as the one made here, in all that parameters are read from."""
 
     def channel(self) -> _Channel:
         """The request's ASGI `receive` and `send`."""

@@ -85,6 +85,7 @@ class Server:
         self._state: dict[str, Any] = {}
         self._scope_root_path = ""
         self._observer: Callable[..., Any] | None = None
+        self._stack: Any = None
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -120,6 +121,7 @@ class Server:
             raise
         if missing and not compilation.absent:
             raise missing_plugin(missing[0])
+        self._stack = compilation.stack
         return [self._override(path, name, handlers) for path, name in self._native.items()] + compilation.plans
 
     def start(self) -> Self:
@@ -298,6 +300,8 @@ class Server:
         engine.attach(loop, self._state, runner_start(loop))
         lifespan = LifespanRun(self._asgi, self._lifespan, self._state)
         before = _fingerprint(self.app)
+        if self._stack is not None:
+            self._stack.install()
         await lifespan.startup()
         try:
             if _fingerprint(self.app) != before:

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::asgi::http::{Channel, HttpChannel, HttpEnding, Incoming};
 use crate::asgi::message::{header_fields, to_bytes};
@@ -40,6 +40,7 @@ pub(crate) struct RouteCall {
     channel: Arc<Channel>,
     steps: Mutex<Vec<Option<Vec<Value>>>>,
     encoded: Mutex<Option<Bytes>>,
+    made: Mutex<Option<Made>>,
     on_loop: AtomicBool,
 }
 
@@ -100,6 +101,7 @@ fn start<'py>(
         channel,
         steps: Mutex::new(steps),
         encoded: Mutex::new(None),
+        made: Mutex::new(None),
         on_loop: AtomicBool::new(place.is_some()),
     };
     let call = match Bound::new(py, call) {
@@ -215,7 +217,19 @@ impl RouteCall {
 
     /// A new ASGI scope of the request.
     fn scope<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        scope::http(py, &self.head, &self.lanes.application)
+        let scope = scope::http(py, &self.head, &self.lanes.application)?;
+        *self.made.lock() = Some(Made::of(&scope)?);
+        Ok(scope)
+    }
+
+    /// Whether a scope still leads to this route: nobody has changed path or method of the one made here.
+    fn is_routed_here(&self, scope: &Bound<'_, PyDict>) -> PyResult<bool> {
+        self.compare(scope, Made::is_routed_here)
+    }
+
+    /// Whether a scope is as the one made here, in all that parameters are read from.
+    fn is_untouched(&self, scope: &Bound<'_, PyDict>) -> PyResult<bool> {
+        self.compare(scope, Made::is_untouched)
     }
 
     /// The request's ASGI channel: an object with `receive` and `send`.
@@ -271,7 +285,66 @@ impl RouteCall {
     }
 }
 
+/// What a scope had when it was made. The objects are immutable but for the list of headers, whose items are kept.
+struct Made {
+    path: Py<PyAny>,
+    method: Py<PyAny>,
+    query: Py<PyAny>,
+    headers: Py<PyList>,
+    fields: Py<PyTuple>,
+}
+
+impl Made {
+    fn of(scope: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let py = scope.py();
+        let item = |name| {
+            scope.get_item(name)?.ok_or_else(|| PyRuntimeError::new_err("the scope was made without a key"))
+        };
+        let headers = item(intern!(py, "headers"))?.cast_into::<PyList>()?;
+        Ok(Made {
+            path: item(intern!(py, "path"))?.unbind(),
+            method: item(intern!(py, "method"))?.unbind(),
+            query: item(intern!(py, "query_string"))?.unbind(),
+            fields: headers.to_tuple().unbind(),
+            headers: headers.unbind(),
+        })
+    }
+
+    fn is_routed_here(&self, scope: &Bound<'_, PyDict>) -> PyResult<bool> {
+        let py = scope.py();
+        Ok(same(scope, intern!(py, "path"), &self.path)? && same(scope, intern!(py, "method"), &self.method)?)
+    }
+
+    fn is_untouched(&self, scope: &Bound<'_, PyDict>) -> PyResult<bool> {
+        let py = scope.py();
+        if !self.is_routed_here(scope)?
+            || !same(scope, intern!(py, "query_string"), &self.query)?
+            || !same(scope, intern!(py, "headers"), self.headers.as_any())?
+        {
+            return Ok(false);
+        }
+        let (headers, fields) = (self.headers.bind(py), self.fields.bind(py));
+        Ok(headers.len() == fields.len() && headers.iter().zip(fields.iter()).all(|(now, then)| now.is(&then)))
+    }
+}
+
+fn same(scope: &Bound<'_, PyDict>, key: &Bound<'_, PyString>, value: &Py<PyAny>) -> PyResult<bool> {
+    Ok(scope.get_item(key)?.is_some_and(|found| found.is(value)))
+}
+
 impl RouteCall {
+    fn compare(
+        &self,
+        scope: &Bound<'_, PyDict>,
+        how: fn(&Made, &Bound<'_, PyDict>) -> PyResult<bool>,
+    ) -> PyResult<bool> {
+        let made = self.made.lock().take();
+        let Some(made) = made else { return Ok(false) };
+        let result = how(&made, scope);
+        *self.made.lock() = Some(made);
+        result
+    }
+
     fn bytes(&self) -> &[u8] {
         self.body.as_deref().unwrap_or_default()
     }

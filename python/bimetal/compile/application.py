@@ -101,15 +101,16 @@ def _patched() -> str | None:
 
 
 def _middleware(app: FastAPI) -> str | None:
-    if app.user_middleware:
-        names = ", ".join(middleware_name(middleware) for middleware in app.user_middleware)
-        return f"the application has middleware: {names}"
     if getattr(app, "max_body_size", None) is not None:
         return "the application has a max_body_size; use the server's --max-body"
     stack = app.middleware_stack
-    if stack is not None and type(stack) is not ServerErrorMiddleware:
-        return f"the application's middleware stack was replaced by a {type(stack).__name__}"
-    return None
+    if stack is None or (not app.user_middleware and type(stack) is ServerErrorMiddleware):
+        return None
+    if app.user_middleware:
+        from bimetal.lane.stack import is_built_here
+
+        return None if is_built_here(app) else "the application has built its middleware before a server was made"
+    return f"the application's middleware stack was replaced by a {type(stack).__name__}"
 
 
 def _telemetry(app: FastAPI) -> str | None:

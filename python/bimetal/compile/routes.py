@@ -87,6 +87,8 @@ class Compilation:
         self.barrier: str | None = None
         self.obstacle: str | None = None
         self._errors: Any = None
+        #: The application's middleware, where compiled routes run within it.
+        self.stack: Any = None
         self._observer = observer
         self.plans: list[RoutePlan] = []
         if isinstance(app, FastAPI):
@@ -163,10 +165,12 @@ class Compilation:
         # Imported here: these read internals that only the known FastAPI versions have.
         from bimetal.compile.python_route import compile_python_route
         from bimetal.lane.errors import ErrorHandling
+        from bimetal.lane.stack import stack_of
 
         if self._errors is None:
             self._errors = ErrorHandling(self.app, self._observer)
-        plan = compile_python_route(route, found.effective, found.context, methods, self._errors)
+            self.stack = stack_of(self.app)
+        plan = compile_python_route(route, found.effective, found.context, methods, self._errors, self.stack)
         return replace(plan, reason="; ".join(filter(None, (reason, plan.reason))) or None)
 
     def _mount_plan(self, found: _Found) -> RoutePlan:

@@ -60,10 +60,10 @@ async def read_body(exchange: Exchange, settings: BodySettings) -> Any:
 
 async def _json(exchange: Exchange, settings: BodySettings) -> Any:
     call = exchange.call
-    if exchange.whole and call.is_buffered and not exchange.has_request:
+    if exchange.take_body():
         if not call.body_size:
             return PydanticUndefined
-        content_type = call.header("content-type")
+        content_type = call.header("content-type") if exchange.whole else exchange.request.headers.get("content-type")
         if not _is_json(content_type, settings.strict):
             return call.body
         # Rust reads what `json.loads` would, unless the application has put another function there.

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 from starlette.datastructures import FormData
+from starlette.middleware.base import _CachedRequest
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from bimetal.lane.inner import Inner, Passed
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
@@ -53,8 +56,12 @@ class Exchange:
         "_request",
         "background",
         "call",
+        "direct",
         "form",
+        "inner",
         "on_loop",
+        "own_receive",
+        "readers",
         "receive_",
         "response",
         "scope_",
@@ -72,13 +79,22 @@ class Exchange:
         scope: Scope | None = None,
         receive: Receive | None = None,
         send: Send | None = None,
+        inner: Inner | None = None,
     ) -> None:
         self.site = site
         self.call = call
         #: Whether the coroutine runs on the event loop; on a runner otherwise.
         self.on_loop = call.on_loop
-        #: Whether nothing stands between the client and the operation: no middleware has a say in request or response.
+        #: Whether the request is as the client sent it: no middleware has changed it.
         self.whole = scope is None
+        #: Whether the response goes straight to the client. Otherwise it goes to the middleware around: through
+        #: `inner` where that is called directly, through `send` where it is an ASGI application.
+        self.direct = send is None
+        self.inner = inner
+        #: Whether `receive` is the client's own, but for the readers: no ASGI middleware has a say in the body.
+        self.own_receive = receive is None
+        #: The requests of middleware around, which may have read the body.
+        self.readers: tuple[_CachedRequest, ...] = ()
         #: What middleware around the operation gave, or what was made when it was first asked for.
         self.scope_ = scope
         self.receive_ = receive
@@ -103,6 +119,7 @@ class Exchange:
             observer = self.site.errors.observer
             if observer is not None:
                 self.send_ = observer(scope, self.send)
+            self.site.enter(scope)
             self.site.complete(scope)
             if self.stacks is not None:
                 scope["fastapi_inner_astack"], scope["fastapi_function_astack"] = self.stacks
@@ -129,11 +146,6 @@ class Exchange:
             self._request = Request(self.scope, self.receive, self.send)
         return self._request
 
-    @property
-    def has_request(self) -> bool:
-        """Whether there is a `Request` already, which may have read the body."""
-        return self._request is not None
-
     async def enter_loop(self) -> None:
         """Go on on the event loop."""
         if not self.on_loop:
@@ -156,30 +168,68 @@ class Exchange:
         """Send the response, then run its background tasks."""
         call = self.call
         if type(response) is Encoded:
-            if self.whole:
+            if self.direct:
                 call.respond_encoded(response.status_code)
                 self.started = True
                 return
             response = Response(call.encoded(), response.status_code, media_type="application/json")
-        assert isinstance(response, Response)
-        if self.whole and is_plain(type(response)):
-            call.respond(response.status_code, response.raw_headers, response.body)
-            self.started = True
+        body = response.whole if type(response) is Passed else None
+        if body is None and is_plain(type(response)):
+            body = response.body
+        if body is not None and (self.direct or self.inner is not None):
+            if self.inner is not None:
+                self.started = True
+                await self.inner.hand_over(response.status_code, response.raw_headers, bytes(body))
+            else:
+                call.respond(response.status_code, response.raw_headers, body)
+                self.started = True
             background = response.background
             if background is not None:
                 await self.enter_loop()
                 await background()
             return
         await self.enter_loop()
-        await response(self.scope, self.receive, self._noting(self.send))
+        await response(self.scope, self.receive, self.parts())
 
-    def _noting(self, send: Send) -> Send:
+    def parts(self) -> Send:
+        """ASGI's `send` for a response that comes in parts."""
+        if self.inner is not None:
+            self.inner.expect_parts()
+        return self.noting(self.send)
+
+    def noting(self, send: Send) -> Send:
+        """`send`, noting that the response has begun."""
+
         async def noting(message: Any) -> None:
             if message["type"] == "http.response.start":
                 self.started = True
             await send(message)
 
         return noting
+
+    def enter(self) -> None:
+        """Make the scope as it is when it enters the application's middleware."""
+        scope = self.scope_ = self.call.scope()
+        observer = self.site.errors.observer
+        if observer is not None:
+            self.send_ = observer(scope, self.send)
+        self.site.enter(scope)
+
+    def settle_in(self, site: Site) -> None:
+        """Come to the operation: give the scope what the router gives it, and see what became of the request."""
+        self.whole = self.call.is_untouched(self.scope)
+        site.complete(self.scope)
+
+    def take_body(self) -> bool:
+        """Whether the body is the call's: nobody has read it or stands between. It counts as read then."""
+        if not (self.own_receive and self.call.is_buffered and self._request is None):
+            return False
+        for reader in self.readers:
+            if reader._stream_consumed or hasattr(reader, "_body"):
+                return False
+        for reader in self.readers:
+            reader._stream_consumed = reader._wrapped_rcv_consumed = True
+        return True
 
     def _asgi(self) -> Any:
         if self._channel is None:

@@ -25,6 +25,7 @@ from bimetal.lane.solve import solve
 
 if TYPE_CHECKING:
     from bimetal._core import RouteCall
+    from bimetal.lane.stack import Stack
 
 __all__ = ["BodySettings", "Operation", "Site"]
 
@@ -45,20 +46,25 @@ class Site:
     #: FastAPI's effective context, for a route that belongs to an included router.
     context: Any
     errors: ErrorHandling
+    #: The application's middleware, if it has any.
+    stack: Stack | None = None
 
     @property
     def dependant(self) -> Any:
         """FastAPI's description of the handler."""
         return (self.context or self.route).dependant
 
-    def complete(self, scope: Scope) -> None:
-        """Give a scope what the application and its router give it."""
+    def enter(self, scope: Scope) -> None:
+        """Give a scope what the application gives it."""
         app = self.errors.app
         if app.root_path:
             scope["root_path"] = app.root_path
         scope["app"] = app
+
+    def complete(self, scope: Scope) -> None:
+        """Give a scope what the application's error handling and its router give it."""
         scope["starlette.exception_handlers"] = self.errors.handlers
-        scope.setdefault("router", app.router)
+        scope.setdefault("router", self.errors.app.router)
         if self.context is not None:
             scope.setdefault("fastapi", {})["effective_route_context"] = self.context
         match, child_scope = self.route.matches(scope)
@@ -110,9 +116,12 @@ class Operation:
 
     async def run(self, call: RouteCall) -> None:
         """Answer a request."""
+        if self.site.stack is not None:
+            await self.site.stack.run(call, self)
+            return
         exchange = Exchange(self.site, call)
         try:
-            await self._serve(exchange, self._answer)
+            await self.serve(exchange)
         except Exception as error:
             await self.site.errors.unhandled(exchange, error)
         except BaseException:
@@ -138,6 +147,10 @@ class Operation:
         except BaseException:
             await exchange.enter_loop()
             raise
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Answer an exchange, with the application's exception handlers. Raises what these do not handle."""
+        await self._serve(exchange, self._answer)
 
     async def _serve(
         self, exchange: Exchange, answer: Callable[[Exchange], Awaitable[Response | Encoded]]

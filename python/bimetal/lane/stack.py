@@ -1,0 +1,210 @@
+"""The application's middleware around its operations.
+
+`@app.middleware("http")` and other subclasses of `BaseHTTPMiddleware` are called directly as long as nothing but
+their like stands between them and the operation: `dispatch` with a `call_next` that runs the next layer in the same
+task. Any other middleware is an ASGI application; it and what is around it run as they were written, with the
+operation in the router's place.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, _CachedRequest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bimetal.lane.exchange import Exchange
+from bimetal.lane.inner import Inner
+
+if TYPE_CHECKING:
+    from bimetal._core import RouteCall
+    from bimetal.lane.operation import Operation
+
+#: Where a scope says, on its way through ASGI middleware, which request of which operation it belongs to.
+_KEY = "bimetal.call"
+
+#: Where an application keeps its stack: a second server of the same application has the same middleware.
+_ATTRIBUTE = "_bimetal_stack"
+
+
+class Stack:
+    """The middleware of one application. Its instances are the application's own: it has no others."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+        self._lock = threading.Lock()
+        self._built: ASGIApp | None = None
+        #: The outermost layer, where it is an ASGI application.
+        self._first: ASGIApp | None = None
+        #: `dispatch` of the layers that are called directly, outermost first.
+        self._dispatches: list[Callable[..., Awaitable[Response]]] = []
+        #: What is inside all of them when no operation is: the application's error handling and its router.
+        self._rest: ASGIApp | None = None
+
+    def install(self) -> None:
+        """Make the application's middleware, unless it has been made, and give it to the application."""
+        with self._lock:
+            if self._built is None:
+                self._build()
+            if self.app.middleware_stack is None:
+                self.app.middleware_stack = self._built
+
+    async def run(self, call: RouteCall, operation: Operation) -> None:
+        """Answer a request through the middleware. Raises what passes through all of it."""
+        if self._built is None:
+            self.install()
+        exchange = Exchange(operation.site, call)
+        exchange.enter()
+        try:
+            if self._first is None:
+                await self._layers(exchange, operation, 0)
+            else:
+                scope = exchange.scope
+                scope[_KEY] = (call, operation)
+                await self._first(scope, exchange.receive, exchange.noting(exchange.send))
+        except Exception as error:
+            await operation.site.errors.unhandled(exchange, error)
+
+    async def _layers(self, exchange: Exchange, operation: Operation, number: int) -> None:
+        """The layers from `number` inwards, and the operation."""
+        if number < len(self._dispatches):
+            await self._dispatch(exchange, operation, number)
+        elif exchange.call.is_routed_here(exchange.scope):
+            exchange.settle_in(operation.site)
+            await operation.serve(exchange)
+        else:
+            # Middleware has sent the request elsewhere.
+            assert self._rest is not None
+            await self._rest(exchange.scope, exchange.receive, exchange.parts())
+
+    async def _dispatch(self, exchange: Exchange, operation: Operation, number: int) -> None:
+        request = _CachedRequest(exchange.scope, exchange.receive, exchange.send)
+        inner: Inner | None = None
+
+        async def call_next(_: Request) -> Response:
+            nonlocal inner
+            if inner is not None:
+                return await _again(self._inner(exchange, request, operation, number))
+            inner = self._inner(exchange, request, operation, number)
+            return await inner.until_response()
+
+        try:
+            response = await self._dispatches[number](request, call_next)
+            await exchange.deliver(response)
+        except BaseException:
+            if inner is not None:
+                await inner.cancel()
+            raise
+        if inner is not None:
+            await inner.to_end()
+
+    def _inner(self, outer: Exchange, request: _CachedRequest, operation: Operation, number: int) -> Inner:
+        inner = Inner()
+
+        async def receive() -> Message:
+            return {"type": "http.disconnect"} if inner.sent else await request.wrapped_receive()
+
+        exchange = Exchange(outer.site, outer.call, outer.scope, receive, inner.send, inner)
+        exchange.on_loop = True
+        exchange.readers = (*outer.readers, request)
+        exchange.own_receive = outer.own_receive
+        inner.start(self._layers(exchange, operation, number + 1))
+        return inner
+
+    def _build(self) -> None:
+        made: list[Any] = []
+
+        def layer(middleware: Middleware, inside: int) -> Middleware:
+            def make(app: ASGIApp, *args: Any, **kwargs: Any) -> ASGIApp:
+                if inside == self._direct_from:
+                    app = _Junction(self, app)
+                instance = middleware.cls(app, *args, **kwargs)
+                made.append(instance)
+                return instance
+
+            return Middleware(make, *middleware.args, **middleware.kwargs)  # type: ignore[arg-type]
+
+        def innermost(app: ASGIApp) -> ASGIApp:
+            self._rest = app
+            return app
+
+        layers = self.app.user_middleware
+        direct = [is_direct(middleware) for middleware in layers]
+        #: The number of the first layer of those that are called directly.
+        self._direct_from = len(layers)
+        while self._direct_from > 0 and direct[self._direct_from - 1]:
+            self._direct_from -= 1
+        parts: Any = SimpleNamespace(
+            debug=self.app.debug,
+            exception_handlers=dict(self.app.exception_handlers),
+            user_middleware=[
+                *(layer(middleware, number + 1) for number, middleware in enumerate(layers)),
+                Middleware(innermost),  # type: ignore[arg-type]
+            ],
+            router=self.app.router,
+        )
+        # FastAPI's own recipe, so that the application has it as if it had made it.
+        built = FastAPI.build_middleware_stack(parts)
+        made.reverse()
+        self._dispatches = [instance.dispatch_func for instance in made[self._direct_from :]]
+        self._first = made[0] if self._direct_from > 0 else None
+        self._built = built
+
+
+def stack_of(app: FastAPI) -> Stack | None:
+    """The stack of an application, the same one each time; None for an application without middleware."""
+    if not app.user_middleware:
+        return None
+    stack: Stack | None = getattr(app, _ATTRIBUTE, None)
+    if stack is None:
+        stack = Stack(app)
+        setattr(app, _ATTRIBUTE, stack)
+    return stack
+
+
+def is_built_here(app: FastAPI) -> bool:
+    """Whether the application's middleware is what its `Stack` has made."""
+    stack: Stack | None = getattr(app, _ATTRIBUTE, None)
+    return stack is not None and stack._built is not None and app.middleware_stack is stack._built
+
+
+class _Junction:
+    """Stands inside the innermost ASGI middleware: from here on the layers are called directly."""
+
+    def __init__(self, stack: Stack, otherwise: ASGIApp) -> None:
+        self.stack = stack
+        self.otherwise = otherwise
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Taken away: a second use of the scope goes the usual way.
+        found = scope.pop(_KEY, None)
+        if found is None:
+            await self.otherwise(scope, receive, send)
+            return
+        call, operation = found
+        exchange = Exchange(operation.site, call, scope, receive, send)
+        await self.stack._layers(exchange, operation, 0)
+
+
+def is_direct(middleware: Middleware) -> bool:
+    """Whether all the middleware does with a request is `dispatch`."""
+    made_by: Any = middleware.cls
+    return (
+        isinstance(made_by, type)
+        and issubclass(made_by, BaseHTTPMiddleware)
+        and made_by.__call__ is BaseHTTPMiddleware.__call__
+    )
+
+
+async def _again(inner: Inner) -> Response:
+    """What comes of calling `call_next` twice: the layers run again, and Starlette finds their messages mixed up."""
+    await inner.until_response()
+    await inner.cancel()
+    raise AssertionError
