@@ -125,6 +125,10 @@ class _Channel:
     def receive(self) -> Awaitable[dict[str, Any]]: ...
     def send(self, message: dict[str, Any]) -> Awaitable[None]: ...
 
+class _Thread:
+    def wait(self) -> Awaitable[Any]:
+        """Ends with what the function returns or raises. Can be awaited again by whoever was interrupted."""
+
 @final
 class RouteCall:
     """A request of a compiled route, for the operation that answers it."""
@@ -186,7 +190,7 @@ class RouteCall:
     def respond(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes | memoryview) -> None:
         """Send a whole response."""
 
-    def in_thread(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Awaitable[Any]:
+    def in_thread(self, function: Callable[..., Any], arguments: dict[str, Any]) -> _Thread:
         """Have `function(**arguments)` called on a runner thread, in a copy of the context. On the event loop only."""
 
 @final

@@ -23,7 +23,7 @@ use crate::imports;
 use crate::json;
 use crate::lanes::Lanes;
 use crate::params::Value;
-use crate::plan::{DefaultValue, PyDirect, PyModel, PyParam, PyRoute};
+use crate::plan::{PyBody, PyDirect, PyModel, PyParam, PyRoute};
 use crate::refusal;
 use crate::route_call;
 
@@ -225,7 +225,7 @@ fn arguments(
         }
     }
     if let Some(plan) = &direct.body {
-        match read_body(py, body, &plan.validate, &plan.default)? {
+        match read_body(py, route, body, plan)? {
             Some(value) => arguments.push(value),
             None => return Ok(None),
         }
@@ -235,20 +235,30 @@ fn arguments(
 
 fn read_body(
     py: Python<'_>,
+    route: &PyRoute,
     bytes: &[u8],
-    validate: &Py<PyAny>,
-    default: &DefaultValue,
+    plan: &PyBody,
 ) -> PyResult<Option<Py<PyAny>>> {
     if bytes.is_empty() {
         // The I/O worker let it through, so the body may be missing.
-        return default.get(py).map(Some);
+        return plan.default.get(py).map(Some);
     }
     let Ok(value) = json::loads(py, bytes) else { return Ok(None) };
     if value.is_none(py) {
         // Some versions of FastAPI take `null` for a missing body: its own functions know.
         return Ok(None);
     }
-    Ok(validate.bind(py).call1((value,)).ok().map(Bound::unbind))
+    match plan.validate.bind(py).call1((&value,)) {
+        Ok(value) => Ok(Some(value.unbind())),
+        // The parameters are right, so this is all there is to say.
+        Err(error) if error.is_instance(py, imports::VALIDATION_ERROR.get(py)?) => {
+            let arguments = (error.value(py), value);
+            let invalid = route.operation.bind(py).call_method1(intern!(py, "invalid_body"), arguments)?;
+            Err(PyErr::from_value(invalid))
+        }
+        // What else a validator of the application raises is not for the client's eyes.
+        Err(error) => Err(error),
+    }
 }
 
 /// Calls the handler with `arguments`, by keyword.

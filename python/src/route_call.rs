@@ -19,7 +19,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use crate::asgi::http::{Channel, HttpChannel, HttpEnding, Incoming};
 use crate::asgi::message::{header_fields, to_bytes};
 use crate::asgi::scope;
-use crate::awaitable::{step, Awaitable, Step};
+use crate::awaitable::{step, Step};
 use crate::call::{argument, encode_value, json_response, Place, Reply};
 use crate::drive::drive;
 use crate::event_loop::{LoopSide, LoopTask};
@@ -27,7 +27,7 @@ use crate::json;
 use crate::lanes::Lanes;
 use crate::params::Value;
 use crate::plan::PyRoute;
-use crate::thread_call;
+use crate::thread_call::{self, Thread};
 
 /// A request, for the operation of its route.
 #[pyclass(frozen, module = "bimetal._core")]
@@ -279,7 +279,7 @@ impl RouteCall {
     }
 
     /// Has `function(**arguments)` called on a runner thread. On the loop only.
-    fn in_thread(&self, py: Python<'_>, function: Py<PyAny>, arguments: Py<PyDict>) -> PyResult<Py<Awaitable>> {
+    fn in_thread(&self, py: Python<'_>, function: Py<PyAny>, arguments: Py<PyDict>) -> PyResult<Thread> {
         let side = self.side(py)?;
         thread_call::in_thread(py, &self.lanes, &side, function, arguments)
     }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bimetal_runtime::lane::Refusal;
+use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
-use crate::awaitable::{pending, Awaitable, Outcome};
+use crate::awaitable::{pending, ready, Awaitable, Outcome};
 use crate::event_loop::LoopSide;
 use crate::imports;
 use crate::lanes::Lanes;
@@ -20,7 +21,8 @@ pub(crate) struct ThreadCall {
     context: Py<PyAny>,
     function: Py<PyAny>,
     arguments: Py<PyDict>,
-    done: oneshot::Sender<PyResult<Py<PyAny>>>,
+    result: Arc<Mutex<Option<PyResult<Py<PyAny>>>>>,
+    done: watch::Sender<bool>,
 }
 
 impl ThreadCall {
@@ -31,7 +33,7 @@ impl ThreadCall {
             let run = self.context.bind(py).getattr(intern!(py, "run"))?;
             Ok(run.call(positional, Some(self.arguments.bind(py)))?.unbind())
         });
-        let _ = self.done.send(result);
+        self.end(result);
     }
 
     /// The function will not be called.
@@ -41,26 +43,61 @@ impl ThreadCall {
             Refusal::TooOld => "it waited too long for a thread",
             Refusal::Closed => "the server has stopped",
         };
-        let _ = self.done.send(Err(PyRuntimeError::new_err(format!("a function was not called: {why}"))));
+        self.end(Err(PyRuntimeError::new_err(format!("a function was not called: {why}"))));
+    }
+
+    fn end(self, result: PyResult<Py<PyAny>>) {
+        *self.result.lock() = Some(result);
+        self.done.send_replace(true);
     }
 }
 
-/// Has `function(**arguments)` called on a runner; what it returns or raises is the awaitable's.
+/// A function on a runner, for the coroutine that waits for it.
+#[pyclass(frozen, module = "bimetal._core")]
+pub(crate) struct Thread {
+    result: Arc<Mutex<Option<PyResult<Py<PyAny>>>>>,
+    done: watch::Receiver<bool>,
+    side: Arc<LoopSide>,
+}
+
+#[pymethods]
+impl Thread {
+    /// Ends with what the function returns or raises. Can be awaited again by whoever was interrupted.
+    fn wait(&self, py: Python<'_>) -> PyResult<Py<Awaitable>> {
+        if *self.done.borrow() {
+            return ready(py, self.take()?);
+        }
+        let (mut done, result) = (self.done.clone(), Arc::clone(&self.result));
+        pending(py, &self.side, async move {
+            let _ = done.wait_for(|done| *done).await;
+            Box::new(move |_: Python<'_>| taken(&result)) as Outcome
+        })
+    }
+}
+
+impl Thread {
+    fn take(&self) -> PyResult<Py<PyAny>> {
+        taken(&self.result)
+    }
+}
+
+fn taken(result: &Mutex<Option<PyResult<Py<PyAny>>>>) -> PyResult<Py<PyAny>> {
+    let result = result.lock().take();
+    result.unwrap_or_else(|| Err(PyRuntimeError::new_err("a function was not called: the server has stopped")))
+}
+
+/// Has `function(**arguments)` called on a runner.
 pub(crate) fn in_thread(
     py: Python<'_>,
     lanes: &Lanes,
     side: &Arc<LoopSide>,
     function: Py<PyAny>,
     arguments: Py<PyDict>,
-) -> PyResult<Py<Awaitable>> {
+) -> PyResult<Thread> {
     let context = imports::COPY_CONTEXT.get(py)?.call0()?.unbind();
-    let (done, result) = oneshot::channel();
-    lanes.runners.post(Job::Thread(ThreadCall { context, function, arguments, done }));
-    pending(py, side, async move {
-        let result = result.await;
-        Box::new(move |_: Python<'_>| match result {
-            Ok(result) => result,
-            Err(_) => Err(PyRuntimeError::new_err("a function was not called: the server has stopped")),
-        }) as Outcome
-    })
+    let result = Arc::new(Mutex::new(None));
+    let (sender, done) = watch::channel(false);
+    let call = ThreadCall { context, function, arguments, result: Arc::clone(&result), done: sender };
+    lanes.runners.post(Job::Thread(call));
+    Ok(Thread { result, done, side: Arc::clone(side) })
 }

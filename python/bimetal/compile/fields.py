@@ -65,6 +65,22 @@ def plain_kind(field: Any) -> PlainKind | None:
     return kind if kind in ("str", "int", "float", "bool") else None
 
 
+def runs_functions(field: Any) -> bool:
+    """Whether validating the field runs functions of Python, which must not happen twice for one value."""
+    return _has_function(adapter(field).core_schema)
+
+
+def _has_function(schema: Any) -> bool:
+    if isinstance(schema, dict):
+        kind = schema.get("type")
+        if isinstance(kind, str) and (kind.startswith("function-") or kind == "custom-error"):
+            return True
+        return any(_has_function(part) for key, part in schema.items() if key != "metadata")
+    if isinstance(schema, (list, tuple)):
+        return any(map(_has_function, schema))
+    return False
+
+
 def is_form(field: Any) -> bool:
     """Whether the field is a form field or an uploaded file."""
     return isinstance(field.field_info, params.Form)

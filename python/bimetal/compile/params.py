@@ -67,6 +67,8 @@ def _param(field: Any, source: Source) -> ParamPlan:
         raise NotCompiled(f"{what} is a parameter model")
     if field_annotation_is_sequence(field.field_info.annotation):
         raise NotCompiled(f"{what} is a list")
+    if fields.runs_functions(field):
+        raise NotCompiled(f"{what} is validated by a function")
     if reason := fields.default_obstacle(field):
         raise NotCompiled(f"{what} {reason}")
     kind = fields.plain_kind(field)

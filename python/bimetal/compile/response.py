@@ -9,7 +9,7 @@ from typing import Any
 from fastapi._compat.v2 import _regenerate_error_with_loc
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.encoders import jsonable_encoder
-from fastapi.exceptions import ResponseValidationError
+from fastapi.exceptions import EndpointContext, ResponseValidationError
 from fastapi.routing import _extract_endpoint_context
 from fastapi.utils import is_body_allowed_for_status_code
 from pydantic_core import SchemaSerializer, ValidationError
@@ -91,10 +91,15 @@ def _validated(
 
 def _invalid(endpoint: Callable[..., Any], error: Any, result: Any) -> BaseException:
     """What FastAPI raises for a result its response model refuses; the lane adds the request's path."""
-    context = dict(_extract_endpoint_context(endpoint))
-    context.pop("path", None)
     return ResponseValidationError(
         errors=_regenerate_error_with_loc(errors=error.errors(include_url=False), loc_prefix=("response",)),
         body=result,
-        endpoint_ctx=context,  # type: ignore[arg-type]
+        endpoint_ctx=without_path(endpoint),
     )
+
+
+def without_path(endpoint: Callable[..., Any]) -> EndpointContext:
+    """What FastAPI's errors say of a handler, before the request's path is known."""
+    context = _extract_endpoint_context(endpoint).copy()
+    context.pop("path", None)
+    return context

@@ -35,8 +35,10 @@ async def read_body(exchange: Exchange, settings: BodySettings) -> Any:
     """
     try:
         if settings.form:
-            exchange.form = await exchange.request.form()
-            return exchange.form
+            form = await exchange.request.form()
+            assert exchange.files is not None
+            exchange.files.push_async_callback(form.close)
+            return form
         return await _json(exchange, settings)
     except json.JSONDecodeError as error:
         raise RequestValidationError(

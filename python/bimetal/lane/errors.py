@@ -13,7 +13,7 @@ from starlette._utils import is_async_callable
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from bimetal.lane.exchange import Exchange
 
@@ -78,16 +78,21 @@ class ErrorHandling:
 
     async def unhandled(self, exchange: Exchange, error: Exception) -> None:
         """Answer 500, or with the traceback in debug mode, and raise `error`."""
-        if exchange.started:
-            raise error
         _ = self.handlers
+        if exchange.started and self._server_error is None:
+            raise error
 
         async def raises(scope: Scope, receive: Receive, send: Send) -> None:
             raise error
 
         await exchange.enter_loop()
         layer = ServerErrorMiddleware(raises, handler=self._server_error, debug=self._debug)
-        await layer(exchange.scope, exchange.receive, exchange.send)
+        # The handler is called in any case; what it gives is sent only if nothing has been.
+        await layer(exchange.scope, exchange.receive, _nowhere if exchange.started else exchange.send)
+
+
+async def _nowhere(message: Message) -> None:
+    pass
 
 
 async def _unreachable(scope: Scope, receive: Receive, send: Send) -> None:

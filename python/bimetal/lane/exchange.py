@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator
+from contextlib import AsyncExitStack
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from starlette.datastructures import FormData
+from anyio.lowlevel import checkpoint_if_cancelled
 from starlette.middleware.base import _CachedRequest
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,8 +18,6 @@ from starlette.types import Receive, Scope, Send
 from bimetal.lane.inner import Inner, Passed
 
 if TYPE_CHECKING:
-    from contextlib import AsyncExitStack
-
     from starlette.background import BackgroundTasks
 
     from bimetal._core import RouteCall
@@ -57,7 +56,7 @@ class Exchange:
         "background",
         "call",
         "direct",
-        "form",
+        "files",
         "inner",
         "on_loop",
         "own_receive",
@@ -101,7 +100,8 @@ class Exchange:
         self.send_ = send
         #: Whether the response has begun.
         self.started = False
-        self.form: FormData | None = None
+        #: Closes the request's form when all is over.
+        self.files: AsyncExitStack | None = None
         #: What dependencies and the handler share: their `Response` parameter and their `BackgroundTasks`.
         self.response: Response | None = None
         self.background: BackgroundTasks | None = None
@@ -120,10 +120,18 @@ class Exchange:
             if observer is not None:
                 self.send_ = observer(scope, self.send)
             self.site.enter(scope)
-            self.site.complete(scope)
-            if self.stacks is not None:
-                scope["fastapi_inner_astack"], scope["fastapi_function_astack"] = self.stacks
+            self._complete(scope)
         return scope
+
+    def _complete(self, scope: Scope) -> None:
+        self.site.complete(scope)
+        self.files = scope["fastapi_middleware_astack"] = AsyncExitStack()
+        self.note_stacks()
+
+    def note_stacks(self) -> None:
+        """Tell the scope, if there is one yet, of the stacks that generators are entered on."""
+        if self.scope_ is not None and self.stacks is not None:
+            self.scope_["fastapi_inner_astack"], self.scope_["fastapi_function_astack"] = self.stacks
 
     @property
     def receive(self) -> Receive:
@@ -155,14 +163,18 @@ class Exchange:
     async def in_thread(self, function: Callable[..., Any], arguments: dict[str, Any] = _NO_ARGUMENTS) -> Any:
         """`function(**arguments)` on a runner thread, in a copy of the context. Not interrupted by a cancellation."""
         if not self.on_loop:
-            return copy_context().run(function, **arguments)
-        call = asyncio.ensure_future(self.call.in_thread(function, arguments))
+            return run_here(function, arguments)
+        await checkpoint_if_cancelled()
+        thread = self.call.in_thread(_outcome, {"function": function, "arguments": arguments})
         try:
-            return await asyncio.shield(call)
+            value, error = await thread.wait()
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
-                await asyncio.wait({call})
+                await thread.wait()
             raise
+        if error is not None:
+            raise error
+        return value
 
     async def deliver(self, response: Response | Encoded) -> None:
         """Send the response, then run its background tasks."""
@@ -215,10 +227,10 @@ class Exchange:
             self.send_ = observer(scope, self.send)
         self.site.enter(scope)
 
-    def settle_in(self, site: Site) -> None:
+    def settle_in(self) -> None:
         """Come to the operation: give the scope what the router gives it, and see what became of the request."""
         self.whole = self.call.is_untouched(self.scope)
-        site.complete(self.scope)
+        self._complete(self.scope)
 
     def take_body(self) -> bool:
         """Whether the body is the call's: nobody has read it or stands between. It counts as read then."""
@@ -235,6 +247,31 @@ class Exchange:
         if self._channel is None:
             self._channel = self.call.channel()
         return self._channel
+
+
+def run_here(function: Callable[..., Any], arguments: dict[str, Any] = _NO_ARGUMENTS) -> Any:
+    """`function(**arguments)` on this thread, in a copy of the context, as a worker thread would run it."""
+    try:
+        return copy_context().run(function, **arguments)
+    except StopIteration as error:
+        raise stopped(error) from error
+
+
+def _outcome(function: Callable[..., Any], arguments: dict[str, Any]) -> tuple[Any, BaseException | None]:
+    """What the function returns or raises: a CancelledError of its own must not look like one of the loop's."""
+    try:
+        return function(**arguments), None
+    except StopIteration as error:
+        return None, stopped(error)
+    except BaseException as error:
+        return None, error
+
+
+def stopped(error: StopIteration) -> RuntimeError:
+    """What AnyIO makes of a StopIteration that leaves a thread: a coroutine could not raise it."""
+    wrapped = RuntimeError("coroutine raised StopIteration")
+    wrapped.__cause__ = error
+    return wrapped
 
 
 def is_plain(response_class: type) -> bool:

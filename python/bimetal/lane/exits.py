@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -25,18 +26,17 @@ async def enter(exchange: Exchange, step: StepPlan, values: dict[str, Any]) -> A
     if step.limit is not None:
         await exchange.enter_loop()
         await stack.enter_async_context(step.limit.get_semaphore())
-    return await stack.enter_async_context(_InThread(exchange, contextmanager(step.call)(**values)))
+    return await stack.enter_async_context(_in_thread(exchange, contextmanager(step.call)(**values)))
 
 
-class _InThread(AbstractAsyncContextManager[Any]):
+@asynccontextmanager
+async def _in_thread(exchange: Exchange, manager: AbstractContextManager[Any]) -> AsyncGenerator[Any, None]:
     """A context manager whose two halves are run on runner threads, each in a copy of the context."""
-
-    def __init__(self, exchange: Exchange, manager: Any) -> None:
-        self.exchange = exchange
-        self.manager = manager
-
-    async def __aenter__(self) -> Any:
-        return await self.exchange.in_thread(self.manager.__enter__)
-
-    async def __aexit__(self, *raised: Any) -> bool:
-        return bool(await self.exchange.in_thread(partial(self.manager.__exit__, *raised)))
+    value = await exchange.in_thread(manager.__enter__)
+    try:
+        yield value
+    except BaseException as error:
+        if not await exchange.in_thread(partial(manager.__exit__, type(error), error, error.__traceback__)):
+            raise
+    else:
+        await exchange.in_thread(partial(manager.__exit__, None, None, None))

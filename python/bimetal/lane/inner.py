@@ -58,7 +58,9 @@ class Inner:
         self._context = copy_context()
         self._coroutine: Any = None
         #: Messages of a response that is sent in parts, each with what its sender waits for.
-        self._messages: deque[tuple[Message, asyncio.Future[None]]] = deque()
+        self._messages: deque[tuple[Message, asyncio.Future[None] | None]] = deque()
+        #: Whether the outer coroutine waits for a message.
+        self._receiving = False
         #: Whether there are such messages: they may come from another task while the coroutine waits for something.
         self._in_parts = False
         #: What the coroutine waits for then.
@@ -80,7 +82,7 @@ class Inner:
         """Run until there is a response. Raises what the coroutine raises before."""
         info = None
         while True:
-            await self._advance()
+            await self._receive()
             if self._response is not None:
                 return self._response
             if not self._messages:
@@ -100,7 +102,7 @@ class Inner:
     async def chunks(self) -> AsyncIterator[Any]:
         """The body of a response that is sent in parts."""
         while True:
-            await self._advance()
+            await self._receive()
             if not self._messages:
                 return
             message = self._take()
@@ -140,25 +142,39 @@ class Inner:
         """ASGI's `send`, for the coroutine and tasks of its own: waits until the message was taken."""
         if self.sent:
             return
-        taken = asyncio.get_running_loop().create_future()
-        self._messages.append((message, taken))
-        self._in_parts = True
-        self._wake()
-        await taken
+        loop = asyncio.get_running_loop()
+        if self._receiving and not self._messages:
+            # As through AnyIO's stream without a buffer: one message goes to whoever waits for it, without a wait.
+            self._receiving = False
+            self._in_parts = True
+            self._messages.append((message, None))
+            self._wake()
+        else:
+            taken = loop.create_future()
+            self._in_parts = True
+            self._messages.append((message, taken))
+            self._wake()
+            await taken
+        kind = message["type"]
+        if kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body")):
+            self._last = loop.create_future()
+            if not self.sent:
+                await self._last
 
     def _take(self) -> Message:
         message, taken = self._messages.popleft()
-        kind = message["type"]
-        last = kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body"))
-        if last and not self.sent:
-            self._last = taken
-        elif not taken.done():
+        if taken is not None and not taken.done():
             taken.set_result(None)
         return message
 
     def _wake(self, _: Any = None) -> None:
         if self._waker is not None and not self._waker.done():
             self._waker.set_result(None)
+
+    async def _receive(self) -> None:
+        self._receiving = True
+        await self._advance()
+        self._receiving = False
 
     async def _finish(self, error: BaseException | None) -> None:
         self.sent = True
@@ -182,7 +198,7 @@ class Inner:
                     yield from self._either(future)
                 except asyncio.CancelledError as cancelled:
                     # As a task does it: what it waits for is cancelled, which then ends the wait.
-                    error = None if future.cancel() else cancelled
+                    error = None if future.cancel(*cancelled.args) else cancelled
                     if error is None:
                         continue
                 except BaseException as raised:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastapi.exceptions import FastAPIError, RequestValidationError, ResponseValidationError
 from fastapi.routing import _extract_endpoint_context
 from fastapi.utils import is_body_allowed_for_status_code
-from pydantic_core import PydanticUndefined
+from pydantic_core import PydanticUndefined, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Scope
 
 from bimetal.compile.plan import ResponsePlan, StepPlan
+from bimetal.compile.response import without_path
 from bimetal.lane.body import BodySettings, read_body
 from bimetal.lane.errors import ErrorHandling
-from bimetal.lane.exchange import Encoded, Exchange
-from bimetal.lane.solve import solve
+from bimetal.lane.exchange import Encoded, Exchange, run_here, stopped
+from bimetal.lane.solve import refused_body, solve
 
 if TYPE_CHECKING:
     from bimetal._core import RouteCall
@@ -135,7 +135,9 @@ class Operation:
 
         async def answer(exchange: Exchange) -> Response:
             if isinstance(outcome, BaseException):
-                if isinstance(outcome, ResponseValidationError):
+                if isinstance(outcome, StopIteration):
+                    raise stopped(outcome)
+                if isinstance(outcome, (RequestValidationError, ResponseValidationError)):
                     self._complete(exchange, outcome)
                 raise outcome
             return outcome  # type: ignore[no-any-return]
@@ -163,8 +165,8 @@ class Operation:
                 except Exception as error:
                     await errors.answer(exchange, error)
             finally:
-                if exchange.form is not None:
-                    await exchange.form.close()
+                if exchange.files is not None:
+                    await exchange.files.aclose()
         except Exception as error:
             # The application's own layer: for what the handlers raise themselves.
             await errors.answer(exchange, error)
@@ -179,9 +181,7 @@ class Operation:
         async with AsyncExitStack() as after_response:
             async with AsyncExitStack() as before_response:
                 exchange.stacks = (after_response, before_response)
-                if not exchange.whole:
-                    exchange.scope["fastapi_inner_astack"] = after_response
-                    exchange.scope["fastapi_function_astack"] = before_response
+                exchange.note_stacks()
                 response = await answer(exchange)
             await exchange.deliver(response)
             sent = True
@@ -191,7 +191,6 @@ class Operation:
     async def _answer(self, exchange: Exchange) -> Response | Encoded:
         if self.handler is not None:
             await exchange.enter_loop()
-            exchange.scope.setdefault("fastapi_middleware_astack", exchange.stacks[0] if exchange.stacks else None)
             return await self.handler(exchange.request)
         steps = self.steps
         if self.overridable is not None and (overrides := self.overridable.dependency_overrides):
@@ -225,7 +224,7 @@ class Operation:
             if exchange.on_loop:
                 result, content = await exchange.in_thread(call_and_encode)
             else:
-                result, content = copy_context().run(call_and_encode)
+                result, content = run_here(call_and_encode)
         else:
             await exchange.enter_loop()
             result = await handler.call(**values)
@@ -266,8 +265,14 @@ class Operation:
             response.headers.raw.extend(shared.headers.raw)
         return response
 
-    def _complete(self, exchange: Exchange, error: ResponseValidationError) -> None:
-        """Add the request's path to a refused result's context."""
+    def invalid_body(self, error: ValidationError, body: Any) -> RequestValidationError:
+        """What FastAPI raises for a body that its one parameter refuses; `settle` adds the request's path."""
+        return RequestValidationError(
+            refused_body(error), body=body, endpoint_ctx=without_path(self.site.dependant.call)
+        )
+
+    def _complete(self, exchange: Exchange, error: RequestValidationError | ResponseValidationError) -> None:
+        """Add the request's path to the context of an error that was made without it."""
         if error.endpoint_ctx and "path" not in error.endpoint_ctx:
             error.endpoint_ctx["path"] = self.site.endpoint_context(exchange).get("path", "")
             error.endpoint_path = error.endpoint_ctx["path"]
@@ -284,4 +289,7 @@ class Operation:
 
 
 def _have_exits(steps: tuple[StepPlan, ...]) -> bool:
-    return any(step.kind in ("generator", "async generator") for step in steps)
+    # What sees the scope finds the stacks in it, as FastAPI has them.
+    return any(
+        step.kind in ("generator", "async generator") or (step.request and step.kind != "immediate") for step in steps
+    )

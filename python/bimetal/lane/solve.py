@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from contextvars import copy_context
 from typing import Any
 
 from fastapi import BackgroundTasks
+from fastapi._compat.v2 import _regenerate_error_with_loc
 from fastapi.dependencies.utils import request_body_to_args, request_params_to_args
 from fastapi.security import SecurityScopes
-from pydantic_core import PydanticUndefined
+from pydantic_core import PydanticUndefined, ValidationError
 from starlette.responses import Response
 
 from bimetal.compile.plan import StepPlan
-from bimetal.lane.exchange import Exchange
+from bimetal.lane.exchange import Exchange, run_here
 from bimetal.lane.exits import enter
 
 _ABSENT: Any = object()
@@ -69,7 +69,7 @@ async def _call(exchange: Exchange, step: StepPlan, values: dict[str, Any]) -> A
     if kind == "function":
         if exchange.on_loop:
             return await exchange.in_thread(step.call, values)
-        return copy_context().run(step.call, **values)
+        return run_here(step.call, values)
     if kind == "coroutine":
         await exchange.enter_loop()
     return await step.call(**values)
@@ -92,10 +92,9 @@ async def _arguments(
         if plan is not None and body is not PydanticUndefined and body is not None:
             try:
                 values[plan.keyword] = plan.validate(body)
-            except Exception:
-                pass
-            else:
-                return values, errors
+            except ValidationError as error:
+                errors += refused_body(error)
+            return values, errors
         body_values, body_errors = await request_body_to_args(
             body_fields=step.dependant.body_params, received_body=body, embed_body_fields=embed
         )
@@ -118,6 +117,11 @@ def _from_head(exchange: Exchange, step: StepPlan, errors: list[Any]) -> dict[st
             values.update(found)
             errors += wrong
     return values
+
+
+def refused_body(error: ValidationError) -> list[Any]:
+    """What FastAPI reports of a body that is one value."""
+    return _regenerate_error_with_loc(errors=error.errors(include_url=False), loc_prefix=("body",))
 
 
 def _inject(exchange: Exchange, step: StepPlan, values: dict[str, Any]) -> None:

@@ -77,7 +77,7 @@ class Stack:
         if number < len(self._dispatches):
             await self._dispatch(exchange, operation, number)
         elif exchange.call.is_routed_here(exchange.scope):
-            exchange.settle_in(operation.site)
+            exchange.settle_in()
             await operation.serve(exchange)
         else:
             # Middleware has sent the request elsewhere.

@@ -93,7 +93,10 @@ fn header_name(name: &[u8]) -> PyResult<HeaderName> {
 }
 
 fn header_value(name: &[u8], value: &[u8]) -> PyResult<HeaderValue> {
-    let value = value.trim_ascii();
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
+    let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
+    let value = &value[start..end];
     HeaderValue::from_bytes(value).map_err(|_| {
         PyValueError::new_err(format!(
             "the value of header {:?} has a character that cannot be sent",
