@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bimetal_runtime::http::{header, HeaderValue, StatusCode};
+use bimetal_runtime::http::StatusCode;
 use bimetal_runtime::{Body, Head, Response};
 use bytes::Bytes;
 use pyo3::exceptions::PyException;
@@ -97,12 +97,7 @@ impl Reply {
         };
         match encode(py, route, &result) {
             Ok(Encoded::Json(body)) => {
-                let response = Response {
-                    status: route.status,
-                    headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-                    body: Body::Full(body),
-                };
-                let _ = self.respond.send(response);
+                let _ = self.respond.send(Response::json(route.status, body));
                 self.gone.cancel();
             }
             Ok(Encoded::Response(response)) => {
@@ -165,7 +160,8 @@ fn response_object(py: Python<'_>, response: &Bound<'_, PyAny>) -> PyResult<Opti
             let Ok(headers) = header_fields(&raw) else { return Ok(None) };
             let Ok(body) = to_bytes(&response.getattr(intern!(py, "body"))?) else { return Ok(None) };
             let body = if body.is_empty() { Body::Empty } else { Body::Full(body) };
-            return Ok((status.as_u16() >= 200).then_some(Response { status, headers, body }));
+            return Ok((status.as_u16() >= 200)
+                .then_some(Response::new(status).with_headers(headers).with_body(body)));
         }
     }
     Ok(None)

@@ -181,11 +181,8 @@ impl Channel {
                 let bodiless =
                     self.is_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
                 let left = if bodiless { None } else { content_length(&headers) };
-                *outgoing = Outgoing::Headed {
-                    respond,
-                    response: Response { status, headers, body: Body::Empty },
-                    left,
-                };
+                *outgoing =
+                    Outgoing::Headed { respond, response: Response::new(status).with_headers(headers), left };
                 Ok(())
             }
             other => {
