@@ -15,9 +15,13 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import ResponseValidationError
 from starlette._exception_handler import wrap_app_handling_exceptions
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bimetal.compile.edge import Recognised
+from bimetal.compile.edge_stack import InsideEdge, holding
 
 _OUTCOME = "bimetal.outcome"
 
@@ -25,8 +29,10 @@ _OUTCOME = "bimetal.outcome"
 class ReplayStack:
     """The error handling of one application, built at its first use and kept."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, found: Recognised | None = None) -> None:
         self.app = app
+        #: What is done at the server's edge.
+        self.found = found or Recognised()
         self._stack: ASGIApp | None = None
         self._lock = threading.Lock()
 
@@ -45,7 +51,7 @@ class ReplayStack:
                     parts: Any = SimpleNamespace(
                         debug=self.app.debug,
                         exception_handlers=dict(self.app.exception_handlers),
-                        user_middleware=[],
+                        user_middleware=[Middleware(InsideEdge, holding(self.found))],
                         router=_at_the_route,
                     )
                     self._stack = FastAPI.build_middleware_stack(parts)

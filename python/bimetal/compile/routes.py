@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from bimetal.binding import binding_of
 from bimetal.compile import application
 from bimetal.compile.application import overridden, router_obstacle
+from bimetal.compile.edge import Recognised
 from bimetal.compile.native import Handlers, compile_native_route, describe
 from bimetal.compile.plan import RoutePlan
 from bimetal.compile.reason import NotCompiled
@@ -65,12 +66,19 @@ class Compilation:
     """The plans of an application, and what was met on the way; see `compile_app`."""
 
     def __init__(
-        self, app: Any, handlers: Handlers | None = None, *, root_path: str = "", path_prefix: str = ""
+        self,
+        app: Any,
+        handlers: Handlers | None = None,
+        *,
+        root_path: str = "",
+        path_prefix: str = "",
+        knows_scheme: bool = True,
     ) -> None:
         """Read `app`.
 
         `root_path` is the ASGI root path of requests whose path does not start with it. `path_prefix` is one that the
-        server puts before the path of each request, after the request was routed.
+        server puts before the path of each request, after the request was routed. `knows_scheme`: see
+        `bimetal.compile.edge.recognise`.
         """
         self.app = app
         self.handlers = handlers
@@ -79,12 +87,15 @@ class Compilation:
         #: Set once a route is met whose matching is unknown: it may take any request from the routes behind it.
         self.barrier: str | None = None
         self.obstacle: str | None = None
+        #: The application's middleware, divided between the server's edge and the application.
+        self.edge = Recognised()
         self._replay_stack: Any = None
         self.plans: list[RoutePlan] = []
         if isinstance(app, FastAPI):
             root_path = app.root_path or root_path
             unusable = _root_path_obstacle(root_path, path_prefix)
-            self.obstacle = application.obstacle(app) or unusable
+            self.edge = application.edge(app, knows_scheme=knows_scheme)
+            self.obstacle = application.obstacle(app, self.edge) or unusable
             self.plans = list(self._compile())
             if root_path and not path_prefix and not unusable:
                 # Starlette routes by the path without the root path, and takes that away only where it is there.
@@ -157,7 +168,7 @@ class Compilation:
         from bimetal.compile.replay import ReplayStack, RouteReplay
 
         if self._replay_stack is None:
-            self._replay_stack = ReplayStack(self.app)
+            self._replay_stack = ReplayStack(self.app, self.edge)
         replay = RouteReplay(self._replay_stack, route, found.context)
         plan = compile_python_route(route, found.effective, methods, replay)
         return replace(plan, reason=reason)

@@ -59,6 +59,11 @@ impl Noted {
             accepts_gzip: memmem::find(accepted, b"gzip").is_some(),
         })
     }
+
+    /// Whether the client takes gzip.
+    pub fn accepts_gzip(&self) -> bool {
+        self.accepts_gzip
+    }
 }
 
 /// A request on its I/O worker. The application may stand under a path that a proxy takes away.
