@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, final
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from typing import Any, Literal, final
 
 from typing_extensions import Self
 
@@ -14,6 +14,8 @@ from bimetal.compile.plan import RoutePlan
 __all__ = [
     "BimetalError",
     "BindError",
+    "EdgeLayer",
+    "EdgeStream",
     "Engine",
     "Host",
     "Lifespan",
@@ -50,6 +52,48 @@ class Host:
         """Every handler, sorted by name."""
 
 @final
+class EdgeLayer:
+    """One layer of the server's edge, for the server or for use inside other middleware."""
+
+    def __new__(cls, kind: Literal["cors", "gzip", "hosts", "https"], config: dict[str, Any]) -> Self:
+        """Make a layer from all the arguments of Starlette's middleware of that job, by their names.
+
+        `allow_origin_regex` is in the syntax of Rust's `regex`, `max_age` a text. Raises BimetalError for what the
+        middleware would refuse.
+        """
+
+    @property
+    def kind(self) -> str:
+        """What it was made as."""
+
+    @property
+    def redirects(self) -> bool:
+        """Whether its answers hold the request's URL, and so its scheme."""
+
+    def before(self, scope: MutableMapping[str, Any]) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None:
+        """The answer to the request of an ASGI scope: status, headers, body; None when it passes."""
+
+    def after(
+        self, scope: MutableMapping[str, Any], status: int, raw_headers: Iterable[tuple[bytes, bytes]], body: bytes
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """The completed form of a whole response to that request."""
+
+    def stream(
+        self, scope: MutableMapping[str, Any], status: int, raw_headers: Iterable[tuple[bytes, bytes]]
+    ) -> tuple[list[tuple[bytes, bytes]], EdgeStream | None]:
+        """The completed headers of a response whose body comes in parts, and what the parts have to go through."""
+
+    def holds(self, status: int, raw_headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Whether the layer keeps such a head back until the body begins."""
+
+@final
+class EdgeStream:
+    """Compresses the parts of one body."""
+
+    def part(self, part: bytes, more: bool) -> bytes:
+        """The bytes to send for one part; `more` as `more_body` in ASGI."""
+
+@final
 class Engine:
     """One server: a bound listener, its lanes, its route table."""
 
@@ -82,8 +126,10 @@ class Engine:
     def port(self) -> int:
         """The bound port."""
 
-    def set_routes(self, plans: Sequence[RoutePlan], natives: Host) -> None:
+    def set_routes(self, plans: Sequence[RoutePlan], natives: Host, edge: Sequence[EdgeLayer] = ()) -> None:
         """Set the route table, in order. Native plans are bound by name in `natives`.
+
+        `edge` is what every request passes before it is routed, the outermost layer first.
 
         Raises RouteError, PluginError.
         """

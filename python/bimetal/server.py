@@ -15,6 +15,9 @@ from typing_extensions import Self, Unpack
 
 from bimetal._core import Engine, set_log
 from bimetal.compile import Compilation, RoutePlan
+from bimetal.compile.application import edge
+from bimetal.compile.edge import Recognised
+from bimetal.lane.entry import EntryPoint
 from bimetal.compile.native import bypassed_by_app, unknown_handler
 from bimetal.errors import BimetalError, PluginError
 from bimetal.lifespan import LifespanMode, LifespanRun
@@ -70,7 +73,9 @@ class Server:
         if lifespan not in ("auto", "on", "off"):
             raise TypeError(f"lifespan={lifespan!r} is unknown; use 'auto', 'on' or 'off'")
         self.app = app
-        self._asgi = app
+        #: What is called for each request: the application, around what the server's edge has done.
+        self.entry = EntryPoint(app) if isinstance(app, FastAPI) else app
+        self._asgi = self.entry
         self._host = host
         self._port = port
         self._lifespan: LifespanMode = lifespan
@@ -95,6 +100,8 @@ class Server:
         self._final_stats: dict[str, Any] | None = None
         #: The plans of the routes it serves, in order of matching; empty before the start.
         self.plans: list[RoutePlan] = []
+        #: The application's middleware, divided between the server's edge and the application; set by `compile`.
+        self.edge = Recognised()
 
     def compile(self) -> list[RoutePlan]:
         """The plans of the application's routes, as the server would use them. Raises RouteError and PluginError.
@@ -114,6 +121,8 @@ class Server:
                 root_path=self._scope_root_path,
                 path_prefix=self._root_path,
                 observer=self._observer,
+                # What stands between the server and the application may change the scheme.
+                knows_scheme=self._asgi is self.entry,
             )
         except PluginError as error:
             if missing:
@@ -122,6 +131,7 @@ class Server:
         if missing and not compilation.absent:
             raise missing_plugin(missing[0])
         self._stack = compilation.stack
+        self.edge = compilation.edge
         return [self._override(path, name, handlers) for path, name in self._native.items()] + compilation.plans
 
     def start(self) -> Self:
@@ -258,11 +268,16 @@ class Server:
             **self._limits,
         )
         try:
-            engine.set_routes(self.plans, self._plugins.host())
+            self._set_routes(engine)
         except BaseException:
             engine.close()
             raise
         self._engine = engine
+
+    def _set_routes(self, engine: Engine) -> None:
+        engine.set_routes(self.plans, self._plugins.host(), list(self.edge.layers))
+        if isinstance(self.entry, EntryPoint):
+            self.entry.use(self.edge)
 
     def _run_thread(self, ready: threading.Event) -> None:
         try:
@@ -307,7 +322,7 @@ class Server:
             if _fingerprint(self.app) != before:
                 # The startup has added routes or middleware.
                 self.plans = self.compile()
-                engine.set_routes(self.plans, self._plugins.host())
+                self._set_routes(engine)
             engine.serve()
             ready()
             await self._stopping.wait()
@@ -398,6 +413,7 @@ def _fingerprint(app: Any) -> tuple[Any, ...]:
         [id(route) for route in routes],
         len(getattr(app, "user_middleware", ())),
         telemetry is not None and telemetry.enabled(),
+        [id(middleware) for middleware in edge(app).done] if isinstance(app, FastAPI) else [],
     )
 
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bimetal_runtime::http::{header, HeaderValue, StatusCode};
+use bimetal_runtime::http::StatusCode;
 use bimetal_runtime::lane::Refusal;
 use bimetal_runtime::{Body, Head, Response};
 use bytes::Bytes;
@@ -99,7 +99,7 @@ impl Reply {
         let status = route.direct.as_ref().map_or(StatusCode::OK, |direct| direct.status);
         let encoded = result.and_then(|result| encode(py, route, &result).map(|encoded| (encoded, result)));
         let outcome = match encoded {
-            Ok((Encoded::Json(body), _)) => return self.send(json_response(status, body)),
+            Ok((Encoded::Json(body), _)) => return self.send(Response::json(status, body)),
             Ok((Encoded::Response(response), _)) => return self.send(response),
             Ok((Encoded::ResponseObject, result)) => result,
             Err(error) => match exception(py, &error) {
@@ -113,15 +113,6 @@ impl Reply {
     fn send(self, response: Response) {
         let _ = self.respond.send(response);
         self.gone.cancel();
-    }
-}
-
-/// `body` as FastAPI's default answer.
-pub(crate) fn json_response(status: StatusCode, body: Bytes) -> Response {
-    Response {
-        status,
-        headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-        body: Body::Full(body),
     }
 }
 
@@ -184,7 +175,8 @@ fn response_object(py: Python<'_>, response: &Bound<'_, PyAny>) -> PyResult<Opti
             let Ok(headers) = header_fields(&raw) else { return Ok(None) };
             let Ok(body) = to_bytes(&response.getattr(intern!(py, "body"))?) else { return Ok(None) };
             let body = if body.is_empty() { Body::Empty } else { Body::Full(body) };
-            return Ok((status.as_u16() >= 200).then_some(Response { status, headers, body }));
+            return Ok((status.as_u16() >= 200)
+                .then_some(Response::new(status).with_headers(headers).with_body(body)));
         }
     }
     Ok(None)

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bimetal_host::{Readiness, ServerState};
+use bimetal_runtime::edge::Edge;
 use bimetal_runtime::http::Method;
 use bimetal_runtime::lane::{Limits, Runners};
 use bimetal_runtime::{BodyMode, Config, LaneKind, Route, RouteTable, Running, Server};
@@ -18,6 +19,7 @@ use crate::application::Application;
 use crate::asgi::handler::AsgiHandler;
 use crate::asgi::lifespan;
 use crate::awaitable::{pending, Awaitable, Outcome};
+use crate::edge::EdgeLayer;
 use crate::errors::{at_route, from_runtime, BimetalError};
 use crate::event_loop::{LoopPort, LoopSide};
 use crate::exchanges::Exchanges;
@@ -140,8 +142,14 @@ impl Engine {
         self.local.port()
     }
 
-    /// Sets the route table, in order.
-    fn set_routes(&self, plans: &Bound<'_, PyAny>, natives: &Bound<'_, Host>) -> PyResult<()> {
+    /// Sets the route table, in order, and the layers in front of it, the outermost first.
+    #[pyo3(signature = (plans, natives, edge = Vec::new()))]
+    fn set_routes(
+        &self,
+        plans: &Bound<'_, PyAny>,
+        natives: &Bound<'_, Host>,
+        edge: Vec<Bound<'_, EdgeLayer>>,
+    ) -> PyResult<()> {
         let lanes = self.lanes()?;
         let asgi: Arc<dyn bimetal_runtime::Handler> = Arc::new(AsgiHandler { lanes: Arc::clone(&lanes) });
         let whole = |pattern: String, methods: Vec<Method>| Route {
@@ -190,7 +198,10 @@ impl Engine {
             }
         }
         let fallback = whole("/{path:path}".to_owned(), Vec::new());
-        let new = RouteTable::new(routes, Some(fallback)).map_err(|error| from_runtime(&error))?;
+        let layers = edge.iter().map(|layer| layer.get().layer()).collect();
+        let new = RouteTable::new(routes, Some(fallback))
+            .map_err(|error| from_runtime(&error))?
+            .with_edge(Edge::new(layers, lanes.application.root_path.as_str()));
         match &mut *self.state.lock() {
             Stage::Bound { table, .. } => *table = Some(Arc::new(new)),
             _ => {

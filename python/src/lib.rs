@@ -16,6 +16,7 @@
 //! | [`json`] | JSON to and from Python objects |
 //! | [`application`], [`exchanges`], [`refusal`] | one server's Python objects, running requests, 503s |
 //! | [`context`], [`interpreter`], [`imports`] | context variables, attachment, names from Python modules |
+//! | [`edge`] | the layers of the edge, as Python sees them |
 //! | [`host`], [`log`], [`errors`] | plugin host, log and exceptions, as Python sees them |
 
 mod application;
@@ -25,6 +26,7 @@ mod awaitable;
 mod call;
 mod context;
 mod drive;
+mod edge;
 mod engine;
 mod errors;
 mod event_loop;
@@ -63,6 +65,8 @@ fn loads(py: Python<'_>, data: &[u8]) -> PyResult<Py<PyAny>> {
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
+    module.add_class::<edge::EdgeLayer>()?;
+    module.add_class::<edge::EdgeStream>()?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<host::Host>()?;
     module.add_class::<asgi::lifespan::Lifespan>()?;

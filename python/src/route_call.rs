@@ -20,7 +20,7 @@ use crate::asgi::http::{Channel, HttpChannel, HttpEnding, Incoming};
 use crate::asgi::message::{header_fields, to_bytes};
 use crate::asgi::scope;
 use crate::awaitable::{step, Step};
-use crate::call::{argument, encode_value, json_response, Place, Reply};
+use crate::call::{argument, encode_value, Place, Reply};
 use crate::drive::drive;
 use crate::event_loop::{LoopSide, LoopTask};
 use crate::json;
@@ -258,7 +258,7 @@ impl RouteCall {
     fn respond_encoded(&self, status: u16) -> PyResult<()> {
         let body = self.encoded.lock().take();
         let body = body.ok_or_else(|| PyRuntimeError::new_err("nothing has been encoded"))?;
-        self.answer(json_response(status_code(status)?, body))
+        self.answer(Response::json(status_code(status)?, body))
     }
 
     /// Sends a whole response.
@@ -275,7 +275,7 @@ impl RouteCall {
             }
         }
         let body = if body.is_empty() { Body::Empty } else { Body::Full(body) };
-        self.answer(Response { status, headers, body })
+        self.answer(Response::new(status).with_headers(headers).with_body(body))
     }
 
     /// Has `function(**arguments)` called on a runner thread. On the loop only.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 
 import pytest
 
-from harness.compare import Case, Pair, case, serve_both
+from harness.compare import Case, Pair, ask, assert_same, case, serve_both
 from harness.wire import Headers
 
 APP = "layers:by_first_segment"
@@ -52,6 +53,16 @@ def ignoring_gzip_time(body: bytes) -> bytes:
     return body[:4] + bytes(4) + body[8:] if body[:2] == b"\x1f\x8b" else body
 
 
+def assert_same_text(pair: Pair, request: Case) -> None:
+    """The answers are the same but for how they are compressed, which is not done by the same encoder."""
+    replies = [ask(port, request.method, request.target, request.headers, request.body) for port in pair.ports]
+    for reply in replies:
+        if reply.header("content-encoding") == "gzip":
+            reply.body = gzip.decompress(reply.body)
+            reply.headers = [item for item in reply.headers if item[0] != "content-length"]
+    assert_same(*replies)
+
+
 @pytest.mark.parametrize(("app", "request_"), TABLE)
 def test_behind_plain_asgi(pair: Pair, app: str, request_: Case) -> None:
     pair.same(
@@ -69,7 +80,7 @@ def test_as_the_application(layered: tuple[str, Pair]) -> None:
     """The same tables with nothing in front, where routes may be compiled."""
     name, pair = layered
     for request in CASES[name]:
-        pair.same(request.method, request.target, request.headers, request.body, normalise=ignoring_gzip_time)
+        assert_same_text(pair, request)
 
 
 @pytest.mark.parametrize(

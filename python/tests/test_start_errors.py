@@ -141,8 +141,9 @@ def test_a_stub_that_disagrees_with_the_handler(tmp_path: Path, path: str, signa
     ("extra", "named"),
     [
         (
-            "from starlette.middleware.gzip import GZipMiddleware\napp.add_middleware(GZipMiddleware)\n",
-            "GZipMiddleware",
+            "from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware as Unknown\n"
+            "app.add_middleware(Unknown)\n",
+            "AsyncExitStackMiddleware",
         ),
         (
             "@app.middleware('http')\nasync def tracer(request, call_next):\n    return await call_next(request)\n",

@@ -173,10 +173,10 @@ fn streaming(
     let headers: Vec<_> =
         headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
     let body = Mutex::new(Some(body));
-    get("/", move |_| Response {
-        status: StatusCode::OK,
-        headers: headers.clone(),
-        body: Body::Stream(Box::pin(Chunks(body.lock().unwrap().take().unwrap_or_default().into()))),
+    get("/", move |_| {
+        Response::new(StatusCode::OK)
+            .with_headers(headers.clone())
+            .with_body(Body::Stream(Box::pin(Chunks(body.lock().unwrap().take().unwrap_or_default().into()))))
     })
 }
 
@@ -216,10 +216,9 @@ fn http_1_0_gets_a_stream_that_ends_with_the_connection() {
 fn a_stream_goes_out_as_it_is_produced() {
     let (sender, receiver) = mpsc::channel::<Result<Bytes, Error>>(1);
     let receiver = Mutex::new(Some(receiver));
-    let server = serve(vec![get("/", move |_| Response {
-        status: StatusCode::OK,
-        headers: vec![],
-        body: Body::Stream(Box::pin(Channel(receiver.lock().unwrap().take().unwrap()))),
+    let server = serve(vec![get("/", move |_| {
+        Response::new(StatusCode::OK)
+            .with_body(Body::Stream(Box::pin(Channel(receiver.lock().unwrap().take().unwrap()))))
     })]);
     let mut client = Client::connect(server.local_addr());
     client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");

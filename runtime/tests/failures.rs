@@ -24,11 +24,7 @@ fn a_panic_answers_500_names_the_route_and_the_server_goes_on() {
             tokio::task::yield_now().await;
             panic!("later {}", 1)
         }),
-        get("/stream", |_| Response {
-            status: StatusCode::OK,
-            headers: vec![],
-            body: Body::Stream(Box::pin(PanickingStream)),
-        }),
+        get("/stream", |_| Response::new(StatusCode::OK).with_body(Body::Stream(Box::pin(PanickingStream)))),
         get("/fine", |_| text("fine")),
     ]);
     let mut client = Client::connect(server.local_addr());
@@ -104,10 +100,11 @@ fn the_work_for_a_client_that_went_away_is_dropped() {
 fn the_stream_for_a_client_that_went_away_is_dropped() {
     let (dropped, drops) = mpsc::channel();
     let dropped = Mutex::new(Some(dropped));
-    let server = serve(vec![get("/", move |_| Response {
-        status: StatusCode::OK,
-        headers: vec![],
-        body: Body::Stream(Box::pin(Endless(Dropped(dropped.lock().unwrap().take().unwrap()), true))),
+    let server = serve(vec![get("/", move |_| {
+        Response::new(StatusCode::OK).with_body(Body::Stream(Box::pin(Endless(
+            Dropped(dropped.lock().unwrap().take().unwrap()),
+            true,
+        ))))
     })]);
     let mut client = Client::connect(server.local_addr());
     client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");

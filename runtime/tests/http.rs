@@ -133,18 +133,20 @@ fn head_gets_the_head_alone() {
             )
         }),
         route(&both, "/stream", BodyMode::Ignored, |_| {
-            Answer::Now(Response {
-                status: StatusCode::OK,
-                headers: vec![(header::CONTENT_LENGTH, HeaderValue::from_static("6"))],
-                body: Body::Stream(Box::pin(chunks(vec![Ok(Bytes::from("abc")), Ok(Bytes::from("def"))]))),
-            })
+            Answer::Now(
+                Response::new(StatusCode::OK)
+                    .with_headers(vec![(header::CONTENT_LENGTH, HeaderValue::from_static("6"))])
+                    .with_body(Body::Stream(Box::pin(chunks(vec![
+                        Ok(Bytes::from("abc")),
+                        Ok(Bytes::from("def")),
+                    ])))),
+            )
         }),
         route(&both, "/chunked", BodyMode::Ignored, |_| {
-            Answer::Now(Response {
-                status: StatusCode::OK,
-                headers: vec![],
-                body: Body::Stream(Box::pin(chunks(vec![Ok(Bytes::from("abc"))]))),
-            })
+            Answer::Now(
+                Response::new(StatusCode::OK)
+                    .with_body(Body::Stream(Box::pin(chunks(vec![Ok(Bytes::from("abc"))])))),
+            )
         }),
     ]);
     let mut client = Client::connect(server.local_addr());
@@ -275,17 +277,17 @@ fn statuses_without_a_body_have_none() {
 
 #[test]
 fn headers_of_one_name_are_all_sent_and_framing_is_ours() {
-    let server = serve(vec![get("/", |_| Response {
-        status: StatusCode::OK,
-        headers: vec![
-            (header::SET_COOKIE, HeaderValue::from_static("a=1")),
-            (HeaderName::from_static("x-own"), HeaderValue::from_static("1")),
-            (header::SET_COOKIE, HeaderValue::from_static("b=2")),
-            (header::CONTENT_LENGTH, HeaderValue::from_static("3")),
-            (header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
-            (header::DATE, HeaderValue::from_static("yesterday")),
-        ],
-        body: "abc".into(),
+    let server = serve(vec![get("/", |_| {
+        Response::new(StatusCode::OK)
+            .with_headers(vec![
+                (header::SET_COOKIE, HeaderValue::from_static("a=1")),
+                (HeaderName::from_static("x-own"), HeaderValue::from_static("1")),
+                (header::SET_COOKIE, HeaderValue::from_static("b=2")),
+                (header::CONTENT_LENGTH, HeaderValue::from_static("3")),
+                (header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+                (header::DATE, HeaderValue::from_static("yesterday")),
+            ])
+            .with_body("abc")
     })]);
     let reply = Client::connect(server.local_addr()).get("/");
     assert_eq!(reply.all("set-cookie"), ["a=1", "b=2"]);

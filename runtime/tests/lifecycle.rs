@@ -75,11 +75,7 @@ fn what_is_in_flight_finishes_while_new_connections_are_refused() {
                 gate.await;
                 sender.send(Ok("after".into())).await.unwrap();
             });
-            Response {
-                status: StatusCode::OK,
-                headers: vec![],
-                body: Body::Stream(Box::pin(Receiving(receiver))),
-            }
+            Response::new(StatusCode::OK).with_body(Body::Stream(Box::pin(Receiving(receiver))))
         }),
     ]);
     let address = server.local_addr();

@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.errors import ServerErrorMiddleware
 
 from bimetal.compile import versions
+from bimetal.compile.edge import Recognised, recognise
 
 #: Functions on FastAPI's path of a request. Instrumentation libraries replace them, and must then see every request.
 _REQUEST_PATH = (
@@ -33,14 +34,31 @@ _REQUEST_PATH = (
 _ROUTER_METHODS = ("__call__", "app", "handle", "matches")
 
 
-def obstacle(app: FastAPI) -> str | None:
-    """Why no route of `app` can be compiled; None when nothing stands in the way."""
+def edge(app: FastAPI, *, knows_scheme: bool = True) -> Recognised:
+    """The application's middleware, divided between the server's edge and the application; see `recognise`."""
+    if (
+        versions.untested()
+        or _patched()
+        or _overridden(app, FastAPI, ("__call__", "build_middleware_stack"))
+        or _stack(app)
+        or _telemetry(app)
+    ):
+        return Recognised(remaining=list(app.user_middleware))
+    return recognise(app.user_middleware, knows_scheme=knows_scheme)
+
+
+def obstacle(app: FastAPI, found: Recognised | None = None) -> str | None:
+    """Why no route of `app` can be compiled; None when nothing stands in the way.
+
+    `found` is what `edge` gives for the application: middleware that the edge does is in nobody's way.
+    """
     return (
         versions.untested()
         or _patched()
         or _overridden(app, FastAPI, ("__call__", "build_middleware_stack", "routes"))
         or router_obstacle(app.router)
-        or _middleware(app)
+        or _middleware(app, edge(app) if found is None else found)
+        or _stack(app)
         or _telemetry(app)
     )
 
@@ -100,17 +118,22 @@ def _patched() -> str | None:
     return None
 
 
-def _middleware(app: FastAPI) -> str | None:
-    if getattr(app, "max_body_size", None) is not None:
-        return "the application has a max_body_size; use the server's --max-body"
-    stack = app.middleware_stack
-    if stack is None or (not app.user_middleware and type(stack) is ServerErrorMiddleware):
-        return None
-    if app.user_middleware:
+def _middleware(app: FastAPI, found: Recognised) -> str | None:
+    if found.remaining and app.middleware_stack is not None:
         from bimetal.lane.stack import is_built_here
 
-        return None if is_built_here(app) else "the application has built its middleware before a server was made"
-    return f"the application's middleware stack was replaced by a {type(stack).__name__}"
+        if not is_built_here(app):
+            return "the application has built its middleware before a server was made"
+    if getattr(app, "max_body_size", None) is not None:
+        return "the application has a max_body_size; use the server's --max-body"
+    return None
+
+
+def _stack(app: FastAPI) -> str | None:
+    stack = app.middleware_stack
+    if stack is not None and type(stack) is not ServerErrorMiddleware:
+        return f"the application's middleware stack was replaced by a {type(stack).__name__}"
+    return None
 
 
 def _telemetry(app: FastAPI) -> str | None:

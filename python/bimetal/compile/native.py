@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.security.base import SecurityBase
 
 from bimetal.binding import HandlerInfo, NativeBinding
-from bimetal.compile.application import middleware_name, overridden, telemetry_enabled
+from bimetal.compile.application import edge, middleware_name, overridden, telemetry_enabled
 from bimetal.compile.plan import RoutePlan
 from bimetal.compile.source import location, qualified_name
 from bimetal.compile.stub import check_stub
@@ -81,12 +81,15 @@ def bypassed(app: FastAPI, route: Any, effective: Any) -> list[str]:
 
 
 def bypassed_by_app(app: FastAPI) -> list[str]:
-    """All that the application as a whole runs before its handlers and not before native ones."""
+    """All that the application as a whole runs before its handlers and not before native ones.
+
+    What the server does at its edge runs before both.
+    """
     found: list[str] = []
     replaced = overridden(app, FastAPI, ("__call__", "build_middleware_stack"))
     if replaced is not None:
         found.append(f"application:{type(app).__name__}.{replaced}")
-    found += [f"middleware:{middleware_name(middleware)}" for middleware in app.user_middleware]
+    found += [f"middleware:{middleware_name(middleware)}" for middleware in edge(app).remaining]
     if telemetry_enabled(app):
         found.append("telemetry:opentelemetry")
     return found

@@ -20,9 +20,7 @@ from bimetal.compile.reason import NotCompiled
 from bimetal.compile.response import compile_response
 from bimetal.compile.source import qualified_name
 from bimetal.compile.steps import compile_steps, is_plain, step_kind
-from bimetal.lane.errors import ErrorHandling
-from bimetal.lane.operation import BodySettings, Operation, Site
-from bimetal.lane.stack import Stack
+from bimetal.lane.operation import BodySettings, Operation, Site, Within
 
 #: What `get_request_handler` closes over, and thus what answers a request, whatever the route's attributes say later.
 _SETTINGS = (
@@ -45,7 +43,7 @@ _SETTINGS = (
 
 
 def compile_python_route(
-    route: fastapi.routing.APIRoute, effective: Any, context: Any, methods: tuple[str, ...], errors: ErrorHandling, stack: Stack | None
+    route: fastapi.routing.APIRoute, effective: Any, context: Any, methods: tuple[str, ...], within: Within
 ) -> RoutePlan:
     """The plan of `route`; `effective` holds its settings where it stands (itself, or its context when included).
 
@@ -56,7 +54,7 @@ def compile_python_route(
             raise NotCompiled(f"APIRoute.{name} was replaced on this route")
     handler = _closure(effective.app, "request_response").get("f")
     endpoint: Callable[..., Any] = effective.endpoint
-    site = Site(route=route, context=context, errors=errors, stack=stack)
+    site = Site(route=route, context=context, within=within)
     shared = {"path": effective.path, "methods": methods, "name": qualified_name(endpoint)}
     try:
         settings = handler_settings(handler, route)
@@ -82,14 +80,14 @@ def compile_python_route(
         return compile_steps(dependant, effective.param_convertors, settings["embed_body_fields"], overrides)
 
     direct = None
-    if stack is None and is_plain(steps) and response.encoded:
+    if within.stack is None and is_plain(steps) and response.encoded:
         direct = DirectPlan(handler=endpoint, body=steps[0].body, status=response.status or 200)
     return RoutePlan(
         lane=lane,
         steps=steps,
         direct=direct,
         response=response,
-        start=_start(steps) if stack is None else "loop",
+        start=_start(steps) if within.stack is None else "loop",
         body=_arrival(steps, body),
         operation=Operation(
             site, steps, response, body, settings["dependency_overrides_provider"], overridden_steps

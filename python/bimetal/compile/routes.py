@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from bimetal.binding import binding_of
 from bimetal.compile import application
 from bimetal.compile.application import overridden, router_obstacle
+from bimetal.compile.edge import Recognised
 from bimetal.compile.native import Handlers, compile_native_route, describe
 from bimetal.compile.plan import RoutePlan
 from bimetal.compile.reason import NotCompiled
@@ -72,12 +73,14 @@ class Compilation:
         root_path: str = "",
         path_prefix: str = "",
         observer: Any = None,
+        knows_scheme: bool = True,
     ) -> None:
         """Read `app`.
 
         `root_path` is the ASGI root path of requests whose path does not start with it. `path_prefix` is one that the
         server puts before the path of each request, after the request was routed. `observer` is called with each scope
-        that a compiled lane makes, and its `send`; it gives the `send` to use.
+        that a compiled lane makes, and its `send`; it gives the `send` to use. `knows_scheme`: see
+        `bimetal.compile.edge.recognise`.
         """
         self.app = app
         self.handlers = handlers
@@ -90,11 +93,14 @@ class Compilation:
         #: The application's middleware, where compiled routes run within it.
         self.stack: Any = None
         self._observer = observer
+        #: The application's middleware, divided between the server's edge and the application.
+        self.edge = Recognised()
         self.plans: list[RoutePlan] = []
         if isinstance(app, FastAPI):
             root_path = app.root_path or root_path
             unusable = _root_path_obstacle(root_path, path_prefix)
-            self.obstacle = application.obstacle(app) or unusable
+            self.edge = application.edge(app, knows_scheme=knows_scheme)
+            self.obstacle = application.obstacle(app, self.edge) or unusable
             self.plans = list(self._compile())
             if root_path and not path_prefix and not unusable:
                 # Starlette routes by the path without the root path, and takes that away only where it is there.
@@ -165,12 +171,16 @@ class Compilation:
         # Imported here: these read internals that only the known FastAPI versions have.
         from bimetal.compile.python_route import compile_python_route
         from bimetal.lane.errors import ErrorHandling
+        from bimetal.lane.entry import holding
+        from bimetal.lane.operation import Within
         from bimetal.lane.stack import stack_of
 
         if self._errors is None:
             self._errors = ErrorHandling(self.app, self._observer)
-            self.stack = stack_of(self.app)
-        plan = compile_python_route(route, found.effective, found.context, methods, self._errors, self.stack)
+            if self.edge.remaining:
+                self.stack = stack_of(self.app)
+        within = Within(self._errors, self.stack, len(self.edge.done), holding(self.edge))
+        plan = compile_python_route(route, found.effective, found.context, methods, within)
         return replace(plan, reason="; ".join(filter(None, (reason, plan.reason))) or None)
 
     def _mount_plan(self, found: _Found) -> RoutePlan:

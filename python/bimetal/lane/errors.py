@@ -15,6 +15,7 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import Message, Receive, Scope, Send
 
+from bimetal.lane.entry import UNHANDLED
 from bimetal.lane.exchange import Exchange
 
 #: Completes a scope and gives the `send` for it.
@@ -86,6 +87,8 @@ class ErrorHandling:
             raise error
 
         await exchange.enter_loop()
+        if not exchange.started:
+            await exchange.send(UNHANDLED)
         layer = ServerErrorMiddleware(raises, handler=self._server_error, debug=self._debug)
         # The handler is called in any case; what it gives is sent only if nothing has been.
         await layer(exchange.scope, exchange.receive, _nowhere if exchange.started else exchange.send)

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from bimetal.lane.entry import Held
 from bimetal.lane.inner import Inner, Passed
 
 if TYPE_CHECKING:
@@ -207,7 +208,9 @@ class Exchange:
         """ASGI's `send` for a response that comes in parts."""
         if self.inner is not None:
             self.inner.expect_parts()
-        return self.noting(self.send)
+        send = self.noting(self.send)
+        holding = self.site.within.holding
+        return Held(send, holding) if self.direct and holding else send
 
     def noting(self, send: Send) -> Send:
         """`send`, noting that the response has begun."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,10 +24,10 @@ from bimetal.lane.exchange import Encoded, Exchange, run_here, stopped
 from bimetal.lane.solve import refused_body, solve
 
 if TYPE_CHECKING:
-    from bimetal._core import RouteCall
+    from bimetal._core import EdgeLayer, RouteCall
     from bimetal.lane.stack import Stack
 
-__all__ = ["BodySettings", "Operation", "Site"]
+__all__ = ["BodySettings", "Operation", "Site", "Within"]
 
 _NOT_AWAITED = (
     "Response not awaited. There's a high chance that the "
@@ -39,15 +39,30 @@ _NOT_AWAITED = (
 
 
 @dataclass(frozen=True)
+class Within:
+    """What is around all operations of an application."""
+
+    errors: ErrorHandling
+    #: The application's middleware, if there is any that the server's edge does not do.
+    stack: Stack | None = None
+    #: How many layers of it the edge does, and those that keep the head of a response back until its body begins.
+    at_edge: int = 0
+    holding: Sequence[EdgeLayer] = ()
+
+
+@dataclass(frozen=True)
 class Site:
     """Where a route stands in its application."""
 
     route: Any
     #: FastAPI's effective context, for a route that belongs to an included router.
     context: Any
-    errors: ErrorHandling
-    #: The application's middleware, if it has any.
-    stack: Stack | None = None
+    within: Within
+
+    @property
+    def errors(self) -> ErrorHandling:
+        """The application's exception handlers."""
+        return self.within.errors
 
     @property
     def dependant(self) -> Any:
@@ -116,8 +131,9 @@ class Operation:
 
     async def run(self, call: RouteCall) -> None:
         """Answer a request."""
-        if self.site.stack is not None:
-            await self.site.stack.run(call, self)
+        within = self.site.within
+        if within.stack is not None:
+            await within.stack.run(call, self, within.at_edge)
             return
         exchange = Exchange(self.site, call)
         try:

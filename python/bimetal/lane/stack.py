@@ -41,8 +41,9 @@ class Stack:
         self.app = app
         self._lock = threading.Lock()
         self._built: ASGIApp | None = None
-        #: The outermost layer, where it is an ASGI application.
-        self._first: ASGIApp | None = None
+        #: The layers, outermost first, and how many of them are ASGI applications.
+        self._made: list[Any] = []
+        self._asgi_layers = 0
         #: `dispatch` of the layers that are called directly, outermost first.
         self._dispatches: list[Callable[..., Awaitable[Response]]] = []
         #: What is inside all of them when no operation is: the application's error handling and its router.
@@ -56,19 +57,22 @@ class Stack:
             if self.app.middleware_stack is None:
                 self.app.middleware_stack = self._built
 
-    async def run(self, call: RouteCall, operation: Operation) -> None:
-        """Answer a request through the middleware. Raises what passes through all of it."""
+    async def run(self, call: RouteCall, operation: Operation, done: int) -> None:
+        """Answer a request through the middleware, without the first `done` of its layers.
+
+        Raises what passes through all of it.
+        """
         if self._built is None:
             self.install()
         exchange = Exchange(operation.site, call)
         exchange.enter()
         try:
-            if self._first is None:
-                await self._layers(exchange, operation, 0)
-            else:
+            if done < self._asgi_layers:
                 scope = exchange.scope
                 scope[_KEY] = (call, operation)
-                await self._first(scope, exchange.receive, exchange.noting(exchange.send))
+                await self._made[done](scope, exchange.receive, exchange.parts())
+            else:
+                await self._layers(exchange, operation, done - self._asgi_layers)
         except Exception as error:
             await operation.site.errors.unhandled(exchange, error)
 
@@ -123,7 +127,7 @@ class Stack:
 
         def layer(middleware: Middleware, inside: int) -> Middleware:
             def make(app: ASGIApp, *args: Any, **kwargs: Any) -> ASGIApp:
-                if inside == self._direct_from:
+                if inside == self._asgi_layers:
                     app = _Junction(self, app)
                 instance = middleware.cls(app, *args, **kwargs)
                 made.append(instance)
@@ -137,10 +141,9 @@ class Stack:
 
         layers = self.app.user_middleware
         direct = [is_direct(middleware) for middleware in layers]
-        #: The number of the first layer of those that are called directly.
-        self._direct_from = len(layers)
-        while self._direct_from > 0 and direct[self._direct_from - 1]:
-            self._direct_from -= 1
+        self._asgi_layers = len(layers)
+        while self._asgi_layers > 0 and direct[self._asgi_layers - 1]:
+            self._asgi_layers -= 1
         parts: Any = SimpleNamespace(
             debug=self.app.debug,
             exception_handlers=dict(self.app.exception_handlers),
@@ -153,15 +156,13 @@ class Stack:
         # FastAPI's own recipe, so that the application has it as if it had made it.
         built = FastAPI.build_middleware_stack(parts)
         made.reverse()
-        self._dispatches = [instance.dispatch_func for instance in made[self._direct_from :]]
-        self._first = made[0] if self._direct_from > 0 else None
+        self._made = made
+        self._dispatches = [instance.dispatch_func for instance in made[self._asgi_layers :]]
         self._built = built
 
 
-def stack_of(app: FastAPI) -> Stack | None:
-    """The stack of an application, the same one each time; None for an application without middleware."""
-    if not app.user_middleware:
-        return None
+def stack_of(app: FastAPI) -> Stack:
+    """The stack of an application, the same one each time."""
     stack: Stack | None = getattr(app, _ATTRIBUTE, None)
     if stack is None:
         stack = Stack(app)

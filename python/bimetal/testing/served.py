@@ -104,9 +104,9 @@ class Served:
     def __init__(
         self, app: ASGIApp, root_path: str, uvloop: bool, lifespan: LifespanMode, state: dict[str, Any]
     ) -> None:
-        self.observer = Observer(app, root_path)
         self._exceptions: deque[BaseException] = deque()
         self.server = Server(app, lifespan=lifespan, on_exception=self._exceptions.append, uvloop=uvloop)
+        self.observer = Observer(self.server.entry, root_path)
         self.server._serve_through(self.observer, self.observer.http, state, root_path)
         self.server.start()
         self.address = (self.server.host, self.server.port)

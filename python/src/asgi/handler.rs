@@ -103,9 +103,9 @@ async fn exchange(lanes: &Arc<Lanes>, head: Head, incoming: Incoming) -> Respons
 
 /// The response of a lane, or 500 when it ended without one.
 pub(crate) async fn answered(response: oneshot::Receiver<Response>) -> Response {
-    response
-        .await
-        .unwrap_or_else(|_| Response::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"))
+    response.await.unwrap_or_else(|_| {
+        Response::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").unhandled()
+    })
 }
 
 fn has_body(head: &Head) -> bool {

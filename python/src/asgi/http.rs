@@ -103,6 +103,8 @@ pub(crate) struct Channel {
     outgoing: Mutex<Outgoing>,
     gone: CancellationToken,
     is_head: bool,
+    /// Whether what comes now answers an exception that the application did not handle.
+    unhandled: AtomicBool,
 }
 
 /// A message for the application.
@@ -138,6 +140,7 @@ impl Channel {
             outgoing: Mutex::new(Outgoing::Start(respond)),
             gone,
             is_head: head.method == Method::HEAD,
+            unhandled: AtomicBool::new(false),
         })
     }
 
@@ -207,14 +210,12 @@ impl Channel {
         let mut outgoing = self.outgoing.lock();
         match std::mem::replace(&mut *outgoing, Outgoing::Done) {
             Outgoing::Start(respond) => {
+                let mut response = Response::new(status).with_headers(headers);
+                response.unhandled = self.unhandled.load(Ordering::Relaxed);
                 let bodiless =
                     self.is_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-                let left = if bodiless { None } else { content_length(&headers) };
-                *outgoing = Outgoing::Headed {
-                    respond,
-                    response: Response { status, headers, body: Body::Empty },
-                    left,
-                };
+                let left = if bodiless { None } else { content_length(&response.headers) };
+                *outgoing = Outgoing::Headed { respond, response, left };
                 Ok(())
             }
             other => {
@@ -309,7 +310,8 @@ impl Channel {
             Outgoing::Start(respond) => {
                 let response = Response::new(StatusCode::INTERNAL_SERVER_ERROR)
                     .with_header(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))
-                    .with_body("Internal Server Error");
+                    .with_body("Internal Server Error")
+                    .unhandled();
                 let _ = respond.send(response);
                 false
             }
@@ -390,6 +392,11 @@ impl HttpChannel {
                 None
             }
             "http.response.body" => self.channel.body(message.body()?, message.more_body()?)?,
+            // Not ASGI: from the package's own layer right inside `ServerErrorMiddleware`.
+            "bimetal.unhandled" => {
+                self.channel.unhandled.store(true, Ordering::Relaxed);
+                None
+            }
             other => return Err(unexpected("http.response.start' or 'http.response.body", other)),
         };
         match slow {

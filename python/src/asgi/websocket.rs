@@ -166,7 +166,7 @@ impl Channel {
             "websocket.close" => Ok(None),
             "websocket.http.response.start" => match message.status().and_then(|status| Ok((status, message.headers()?))) {
                 Ok((status, headers)) => {
-                    let response = Response { status, headers, body: Body::Empty };
+                    let response = Response::new(status).with_headers(headers);
                     *stage = Stage::Denying { decide, response, body: BytesMut::new() };
                     return Ok(None);
                 }

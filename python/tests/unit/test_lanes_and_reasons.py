@@ -22,11 +22,11 @@ from fastapi import (
     Security,
     UploadFile,
 )
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.security import HTTPBasic
 from pydantic import BaseModel
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import BaseRoute, Host, Match, Mount, Route
 
 from bimetal import APIRouter, Bimetal
@@ -140,7 +140,8 @@ def test_application_reasons(monkeypatch):
 
     async def tracer(request, call_next): ...
 
-    assert app_with(lambda app: app.add_middleware(GZipMiddleware)) == "the application has middleware: GZipMiddleware"
+    unknown = app_with(lambda app: app.add_middleware(AsyncExitStackMiddleware))
+    assert unknown == "the application has middleware: AsyncExitStackMiddleware"
     assert app_with(lambda app: app.middleware("http")(tracer)) == "the application has middleware: tracer"
 
     def replace_call(app):

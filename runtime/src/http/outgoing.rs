@@ -74,7 +74,7 @@ impl<G> Outgoing<G> {
         pattern: impl FnOnce() -> Arc<str>,
         unread: Option<Incoming>,
     ) -> actix_http::Response<Outgoing<G>> {
-        let Response { status, headers, body } = response;
+        let Response { status, headers, body, .. } = response;
         let mut head = actix_http::Response::with_body(status, ());
         if status.canonical_reason().is_none() {
             head.head_mut().reason = Some("");

@@ -11,12 +11,15 @@ pub struct Response {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Body,
+    /// Whether it stands for a failure that nobody handled: it passes none of the [`edge`](crate::edge)'s layers, as a
+    /// response made outside all of an application's middleware.
+    pub unhandled: bool,
 }
 
 impl Response {
     /// A response with `status` and no body.
     pub fn new(status: StatusCode) -> Self {
-        Response { status, headers: Vec::new(), body: Body::Empty }
+        Response { status, headers: Vec::new(), body: Body::Empty, unhandled: false }
     }
 
     /// The same response with a body.
@@ -28,6 +31,18 @@ impl Response {
     /// The same response with one header field more.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
+        self
+    }
+
+    /// The same response with these header fields, in place of those it had.
+    pub fn with_headers(mut self, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// The same response, as the answer to a failure that nobody handled.
+    pub fn unhandled(mut self) -> Self {
+        self.unhandled = true;
         self
     }
 
@@ -51,6 +66,7 @@ impl From<&Error> for Response {
             ErrorKind::Handler | ErrorKind::Server => "Internal Server Error".to_owned(),
             _ => error.to_string().replace(['"', '\\'], "'"),
         };
-        Response::detail(error.kind().status(), &detail)
+        let unhandled = matches!(error.kind(), ErrorKind::Handler | ErrorKind::Server);
+        Response { unhandled, ..Response::detail(error.kind().status(), &detail) }
     }
 }

@@ -9,6 +9,7 @@ mod table;
 
 use std::sync::Arc;
 
+use crate::edge::Edge;
 use crate::http::Method;
 use crate::lane::{BodyMode, Handler, LaneKind};
 use crate::Error;
@@ -41,6 +42,7 @@ pub struct RouteTable {
     routes: Vec<Arc<Route>>,
     fallback: Option<Arc<Route>>,
     index: table::Index,
+    edge: Option<Arc<Edge>>,
 }
 
 /// What a [`RouteTable`] says about a path and method.
@@ -64,7 +66,18 @@ impl RouteTable {
     pub fn new(routes: Vec<Route>, fallback: Option<Route>) -> Result<RouteTable, Error> {
         let index = table::Index::new(routes.iter().map(|route| route.pattern.as_str()))?;
         let routes = routes.into_iter().map(Arc::new).collect();
-        Ok(RouteTable { routes, fallback: fallback.map(Arc::new), index })
+        Ok(RouteTable { routes, fallback: fallback.map(Arc::new), index, edge: None })
+    }
+
+    /// The same table behind an edge, which every request passes before it is routed, and every response after.
+    pub fn with_edge(mut self, edge: Edge) -> RouteTable {
+        self.edge = (!edge.is_empty()).then(|| Arc::new(edge));
+        self
+    }
+
+    /// What requests pass before they are routed.
+    pub fn edge(&self) -> Option<&Arc<Edge>> {
+        self.edge.as_ref()
     }
 
     /// The routes in order of registration, without the fallback.

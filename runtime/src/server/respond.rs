@@ -76,7 +76,7 @@ impl Respond {
         mut exchange: Exchange,
         unread: Option<Incoming>,
     ) -> Respond {
-        exchange.set_status(response.status);
+        let response = exchange.leave(response);
         let pattern = || Arc::from("(none)");
         Respond::Ready(Some(Outgoing::frame(response, framing, exchange, pattern, unread)))
     }
@@ -112,13 +112,13 @@ impl Respond {
 }
 
 fn frame(response: Response, framing: Framing, mut exchange: Exchange, route: &Route) -> Framed {
-    exchange.set_status(response.status);
+    let response = exchange.leave(response);
     Outgoing::frame(response, framing, exchange, || route.pattern.as_str().into(), None)
 }
 
 fn answer_to_panic(route: &Route, panic: &str) -> Response {
     tracing::error!(route = %route.pattern, lane = route.lane.as_str(), panic, "handler panicked");
-    Response::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+    Response::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").unhandled()
 }
 
 impl Later {

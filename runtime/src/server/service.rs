@@ -57,18 +57,23 @@ fn serve(worker: &Rc<Worker>, inner: actix_http::Request) -> Respond {
     let connection = inner.conn_data::<Rc<Connection>>().cloned();
     let mut request = Request::new(inner, connection, limit);
     let framing = Framing::of(&mut request);
-    let exchange = Exchange::begin(worker, &mut request);
+    let mut exchange = Exchange::begin(worker, &mut request);
     let table = worker.routes().load();
     let websocket = request.is_websocket();
+    let answer = exchange.enter(table.edge(), &request);
+    let has_body = !websocket && request.has_payload();
+    let too_large = has_body && request.content_length().is_some_and(|length| length > limit as u64);
+    if too_large {
+        let refusal = answer.unwrap_or_else(|| Response::from(&Incoming::too_large(limit)));
+        return Respond::with(refusal, framing, exchange, Some(request.take_incoming()));
+    }
+    if let Some(answer) = answer {
+        return answer_without_route(answer, has_body, request, framing, exchange);
+    }
     let lookup = match table.fallback() {
         Some(fallback) if websocket => Lookup::Fallback(fallback),
         _ => table.lookup(request.method(), request.path()),
     };
-    let has_body = !websocket && request.has_payload();
-    if has_body && request.content_length().is_some_and(|length| length > limit as u64) {
-        let refusal = Response::from(&Incoming::too_large(limit));
-        return Respond::with(refusal, framing, exchange, Some(request.take_incoming()));
-    }
     let route = match lookup {
         Lookup::Route(route, params) => {
             request.set_params(params);
@@ -77,11 +82,7 @@ fn serve(worker: &Rc<Worker>, inner: actix_http::Request) -> Respond {
         Lookup::Fallback(route) => route,
         Lookup::MethodNotAllowed(_) | Lookup::NotFound => {
             let response = refusal(&lookup);
-            return if has_body {
-                Respond::read(Next { request, exchange, then: Then::Answer(response) }, framing)
-            } else {
-                Respond::with(response, framing, exchange, None)
-            };
+            return answer_without_route(response, has_body, request, framing, exchange);
         }
     };
     let then = match route.body {
@@ -95,6 +96,21 @@ fn serve(worker: &Rc<Worker>, inner: actix_http::Request) -> Respond {
         return Respond::handle(route, request, framing, exchange);
     };
     Respond::read(Next { request, exchange, then }, framing)
+}
+
+/// Answers at once, or after the body when there is one.
+fn answer_without_route(
+    response: Response,
+    has_body: bool,
+    request: Request,
+    framing: Framing,
+    exchange: Exchange,
+) -> Respond {
+    if has_body {
+        Respond::read(Next { request, exchange, then: Then::Answer(response) }, framing)
+    } else {
+        Respond::with(response, framing, exchange, None)
+    }
 }
 
 /// The answer where no route answers.
@@ -121,22 +137,30 @@ fn expect(
         inner.head().headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let too_large = length.is_some_and(|length: u64| length > limit as u64);
     let table = worker.routes().load();
-    if !too_large && table.fallback().is_some() {
+    if !too_large && table.edge().is_none() && table.fallback().is_some() {
         return Ok(inner);
     }
     let mut request = Request::new(inner, None, limit);
-    let response = if too_large {
-        Response::from(&Incoming::too_large(limit))
-    } else {
-        match table.lookup(request.method(), request.path()) {
+    let (passage, answer) = table.edge().map(|edge| edge.enter(&request)).unzip();
+    let response = match answer.flatten() {
+        Some(answer) => answer,
+        None if too_large => Response::from(&Incoming::too_large(limit)),
+        None => match table.lookup(request.method(), request.path()) {
             lookup @ (Lookup::MethodNotAllowed(_) | Lookup::NotFound) => refusal(&lookup),
             Lookup::Route(..) | Lookup::Fallback(_) => return Ok(request.into_inner()),
-        }
+        },
     };
-    Exchange::begin(worker, &mut request).set_status(response.status);
+    let response = match passage {
+        Some(passage) => passage.leave(response),
+        None => response,
+    };
+    let response = Exchange::begin(worker, &mut request).leave(response);
     let mut refused = actix_http::Response::new(response.status);
     for (name, value) in response.headers {
-        refused.headers_mut().append(name, value);
+        // actix counts the body itself.
+        if name != header::CONTENT_LENGTH {
+            refused.headers_mut().append(name, value);
+        }
     }
     let body = match response.body {
         Body::Full(bytes) if *request.method() != Method::HEAD => bytes,

@@ -184,7 +184,7 @@ impl Bound {
 }
 
 fn failed() -> Response {
-    Response::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+    Response::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").unhandled()
 }
 
 fn overloaded() -> Response {

@@ -65,7 +65,7 @@ pub(super) fn finish(mut lease: Lease, raw: BmResponse) -> Result<Response, Stri
         headers.push((header::CONTENT_TYPE, value));
     }
     copy_headers(&raw, &mut headers)?;
-    Ok(Response { status, headers, body: body(&mut lease, &raw, release)? })
+    Ok(Response::new(status).with_headers(headers).with_body(body(&mut lease, &raw, release)?))
 }
 
 fn body(lease: &mut Lease, raw: &BmResponse, release: Release) -> Result<Body, String> {

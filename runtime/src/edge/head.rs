@@ -1,0 +1,106 @@
+//! What a layer may see of a request.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+
+use crate::http::{HeaderValue, Request};
+
+/// The head of a request, wherever it is kept.
+pub trait RequestHead {
+    /// The method as sent.
+    fn method(&self) -> &str;
+
+    /// The first value of the header `name`, which is in lower case.
+    fn header(&self, name: &str) -> Option<&[u8]>;
+
+    /// Whether the request asks to become a WebSocket.
+    fn is_websocket(&self) -> bool;
+
+    /// Whether the connection is encrypted.
+    fn is_secure(&self) -> bool;
+
+    /// The decoded path, as the application sees it.
+    fn path(&self) -> Cow<'_, str>;
+
+    /// The query string as sent, without the question mark.
+    fn query(&self) -> &str;
+
+    /// The address the client connected to: host and port.
+    fn server(&self) -> Option<(Cow<'_, str>, u16)>;
+
+    /// `http`, `https`, `ws` or `wss`.
+    fn scheme(&self) -> &'static str {
+        match (self.is_websocket(), self.is_secure()) {
+            (false, false) => "http",
+            (false, true) => "https",
+            (true, false) => "ws",
+            (true, true) => "wss",
+        }
+    }
+}
+
+/// What a response depends on, noted before the request is handed on.
+#[derive(Clone, Debug, Default)]
+pub struct Noted {
+    pub(super) origin: Option<HeaderValue>,
+    pub(super) accepts_gzip: bool,
+}
+
+impl Noted {
+    /// Of a request; `None` for a WebSocket, whose responses pass untouched.
+    pub fn of(head: &impl RequestHead) -> Option<Noted> {
+        if head.is_websocket() {
+            return None;
+        }
+        let accepted = head.header("accept-encoding").unwrap_or_default();
+        Some(Noted {
+            origin: head.header("origin").and_then(|origin| HeaderValue::from_bytes(origin).ok()),
+            accepts_gzip: memmem::find(accepted, b"gzip").is_some(),
+        })
+    }
+
+    /// Whether the client takes gzip.
+    pub fn accepts_gzip(&self) -> bool {
+        self.accepts_gzip
+    }
+}
+
+/// A request on its I/O worker. The application may stand under a path that a proxy takes away.
+pub(super) struct Arriving<'a> {
+    pub(super) request: &'a Request,
+    pub(super) root_path: &'a str,
+}
+
+impl RequestHead for Arriving<'_> {
+    fn method(&self) -> &str {
+        self.request.method().as_str()
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.request.header(name).map(HeaderValue::as_bytes)
+    }
+
+    fn is_websocket(&self) -> bool {
+        self.request.is_websocket()
+    }
+
+    fn is_secure(&self) -> bool {
+        false
+    }
+
+    fn path(&self) -> Cow<'_, str> {
+        match self.root_path {
+            "" => self.request.path().into(),
+            root => format!("{root}{}", self.request.path()).into(),
+        }
+    }
+
+    fn query(&self) -> &str {
+        self.request.query()
+    }
+
+    fn server(&self) -> Option<(Cow<'_, str>, u16)> {
+        self.request.local().map(|local| (local.ip().to_string().into(), local.port()))
+    }
+}
