@@ -1,7 +1,7 @@
 """Fixtures of the end-to-end tests.
 
 A test module names its application in `APP` and asks for `pair` (Bimetal and uvicorn side by side, for whatever must be the
-same) or for `server` (Bimetal alone).
+same), for `journal` (a pair whose order of side effects is compared as well) or for `server` (Bimetal alone).
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 # So that a failed comparison shows both sides.
-pytest.register_assert_rewrite("harness.compare", "harness.wire")
+pytest.register_assert_rewrite("harness.compare", "harness.journal", "harness.wire")
 
 from harness.compare import Pair, serve_both  # noqa: E402
+from harness.journal import Journal  # noqa: E402
 from harness.servers import REFERENCE_ONLY, ServerProcess, start_bimetal  # noqa: E402
 
 
@@ -31,6 +32,14 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     """The application `APP` of the module, on Bimetal and on uvicorn."""
     with serve_both(request.module.APP, *getattr(request.module, "ARGS", ())) as pair:
         yield pair
+
+
+@pytest.fixture(scope="module")
+def journal(pair: Pair) -> Iterator[Journal]:
+    """The pair of the module, for an application that notes what happens in it."""
+    journal = Journal(pair)
+    yield journal
+    journal.finish()
 
 
 @pytest.fixture(scope="module")

@@ -53,8 +53,16 @@ class ServerProcess:
     @property
     def output(self) -> str:
         """Standard output and error so far."""
-        size = os.fstat(self._output.fileno()).st_size
-        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
+        return self.output_since(0)
+
+    @property
+    def output_size(self) -> int:
+        """How many bytes of output there are so far."""
+        return os.fstat(self._output.fileno()).st_size
+
+    def output_since(self, size: int) -> str:
+        """The output behind its first `size` bytes."""
+        return os.pread(self._output.fileno(), max(self.output_size - size, 0), size).decode(errors="replace")
 
     def wait_ready(self) -> ServerProcess:
         """Wait until the port accepts connections."""
