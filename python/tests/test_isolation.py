@@ -40,7 +40,6 @@ def test_who_sees_what_under_a_middleware(layered: Journal, kind: str, setter: s
         layered.same("GET", f"/{kind}/{setter}?then={then}&nonce={setter}", last="end")
 
 
-
 def test_absolute_views(journal: Journal) -> None:
     told = journal.same("GET", "/async/async?nonce=x", last="end")
     assert told.reply.json() == ["x", "x"]

@@ -235,7 +235,13 @@ async def mark_context(marked: dict[str, str] = Depends(mark)) -> AsyncIterator[
 
 
 def found(request: Request, response: Response, marked: dict[str, str]) -> list[str]:
-    return [marked["nonce"], request.state.nonce, response.headers["X-Nonce"], variable.get(), request.query_params["nonce"]]
+    return [
+        marked["nonce"],
+        request.state.nonce,
+        response.headers["X-Nonce"],
+        variable.get(),
+        request.query_params["nonce"],
+    ]
 
 
 def refuse_some(nonce: str, refuse: bool) -> None:
@@ -245,7 +251,13 @@ def refuse_some(nonce: str, refuse: bool) -> None:
 
 @app.get("/meet/sync/{name}/{parties}")
 def sync_meeting(
-    name: str, parties: int, request: Request, response: Response, nonce: str, refuse: bool = False, marked=Depends(mark_context)
+    name: str,
+    parties: int,
+    request: Request,
+    response: Response,
+    nonce: str,
+    refuse: bool = False,
+    marked=Depends(mark_context),
 ):
     with lock:
         barrier = barriers.setdefault(name, threading.Barrier(parties))
@@ -257,7 +269,13 @@ def sync_meeting(
 
 @app.get("/meet/async/{name}/{parties}")
 async def async_meeting(
-    name: str, parties: int, request: Request, response: Response, nonce: str, refuse: bool = False, marked=Depends(mark_context)
+    name: str,
+    parties: int,
+    request: Request,
+    response: Response,
+    nonce: str,
+    refuse: bool = False,
+    marked=Depends(mark_context),
 ):
     inside[name] = inside.get(name, 0) + 1
     event = events.setdefault(name, anyio.Event())
