@@ -45,33 +45,43 @@ def install(app: FastAPI) -> None:
 
 async def early() -> AsyncIterator[None]:
     see("early async enter")
-    yield
-    see("early async exit")
-    note("end")
+    try:
+        yield
+    finally:
+        see("early async exit")
+        note("end")
 
 
 def early_sync() -> Iterator[None]:
     see("early sync enter")
-    yield
-    see("early sync exit")
+    try:
+        yield
+    finally:
+        see("early sync exit")
 
 
 async def late() -> AsyncIterator[None]:
     see("late async enter")
-    yield
-    see("late async exit")
+    try:
+        yield
+    finally:
+        see("late async exit")
 
 
 def late_sync() -> Iterator[None]:
     see("late sync enter")
-    yield
-    see("late sync exit")
+    try:
+        yield
+    finally:
+        see("late sync exit")
 
 
 async def late_function() -> AsyncIterator[None]:
     see("late function enter")
-    yield
-    see("late function exit")
+    try:
+        yield
+    finally:
+        see("late function exit")
 
 
 def sets_sync(nonce: str = "n") -> None:
@@ -229,9 +239,11 @@ def mark(request: Request, response: Response, background: BackgroundTasks, nonc
 
 async def mark_context(marked: dict[str, str] = Depends(mark)) -> AsyncIterator[dict[str, str]]:
     token = variable.set(marked["nonce"])
-    yield marked
-    note("exit of", marked["nonce"], "sees", variable.get())
-    variable.reset(token)
+    try:
+        yield marked
+    finally:
+        note("exit of", marked["nonce"], "sees", variable.get())
+        variable.reset(token)
 
 
 def found(request: Request, response: Response, marked: dict[str, str]) -> list[str]:
