@@ -14,7 +14,7 @@ import pytest
 pytest.register_assert_rewrite("harness.compare", "harness.journal", "harness.wire")
 
 from harness.compare import Pair, serve_both  # noqa: E402
-from harness.journal import Journal  # noqa: E402
+from harness.journal import Journal, serve_journal  # noqa: E402
 from harness.servers import REFERENCE_ONLY, ServerProcess, start_bimetal  # noqa: E402
 
 
@@ -35,11 +35,10 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
 
 
 @pytest.fixture(scope="module")
-def journal(pair: Pair) -> Iterator[Journal]:
-    """The pair of the module, for an application that notes what happens in it."""
-    journal = Journal(pair)
-    yield journal
-    journal.finish()
+def journal(request: pytest.FixtureRequest) -> Iterator[Journal]:
+    """The application `APP` of the module, which notes what happens in it, on Bimetal and on uvicorn."""
+    with serve_journal(request.module.APP) as journal:
+        yield journal
 
 
 @pytest.fixture(scope="module")

@@ -18,14 +18,14 @@ TARGETS = [
 @pytest.mark.parametrize("target", TARGETS)
 def test_scopes_around_a_handler(journal: Journal, target: str) -> None:
     for _ in range(2):
-        journal.same("GET", target, last="end")
+        journal.same("GET", target)
 
 
 def test_absolute_order(journal: Journal) -> None:
-    assert journal.same("GET", "/group/function", last="end").events == [
+    assert journal.same("GET", "/group/function").events == [
         "handler", "group waits", "child starts", "child ends", "group left", "end",
     ]  # fmt: skip
-    told = journal.same("GET", "/scope/cancelled", last="end")
+    told = journal.same("GET", "/scope/cancelled")
     assert told.reply.status == 500 and told.events == ["cancelled", "moved on True", "end"]
-    assert journal.same("GET", "/limit", last="end").reply.status == 504
-    assert journal.same("GET", "/task", last="end").reply.json() == [True, True, True]
+    assert journal.same("GET", "/limit").reply.status == 504
+    assert journal.same("GET", "/task").reply.json() == [True, True, True]

@@ -9,6 +9,10 @@ from __future__ import annotations
 import os
 
 
+#: Noted by the reference (`ended.py`) after everything an application does for a request.
+ENDED = "request ended"
+
+
 class Broken(Exception):
     """Raised on purpose, and handled by nobody."""
 
