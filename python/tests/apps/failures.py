@@ -210,7 +210,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "surrogate": lambda: "\ud800",
     "unencodable": Unencodable,
     "text": lambda: "not a number",
-    "missing": lambda: {},
+    "missing": dict,
     "none": lambda: None,
     "long": lambda: 2**70,
     "lambda": lambda: lambda: 1,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 
-
 #: Noted by the reference (`ended.py`) after everything an application does for a request.
 ENDED = "request ended"
 
