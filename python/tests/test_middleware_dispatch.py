@@ -32,6 +32,19 @@ PLAIN += [
     case("GET", "/file", [("Range", "bytes=2-9")], note="range"),
     case("GET", "/static/journal.py", [("Range", "bytes=-5")]),
 ]
+#: Like another one to all actions, so only passed through.
+SEEN_ONCE = (
+    "/async?n=x",
+    "/text",
+    "/large",
+    "/stream/sync",
+    "/events",
+    "/slash",
+    "/sub/item/x",
+    "/static/nothing",
+    "/openapi.json",
+    "/sync?n=4",
+)
 #: For the combinations of layers: one of each kind of answer.
 THROUGH_LAYERS = [
     request
@@ -63,6 +76,8 @@ GIVES_UP = ["gives-up", "gives-up-with-asyncio"]
 @pytest.mark.parametrize("what", ["", *(what for what in ACTIONS if what not in GIVES_UP)])
 def test_every_action_over_every_route(journal: Journal, what: str) -> None:
     for request in PLAIN:
+        if what and request.target.startswith(SEEN_ONCE):
+            continue
         if what == "twice" and request in ENDS_TWICE:
             continue
         if what == "drained" and request.method == "HEAD":
