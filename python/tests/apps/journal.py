@@ -6,6 +6,7 @@ and a note is seen even when it is made long after the response.
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 #: Noted by the reference (`ended.py`) after everything an application does for a request.
@@ -27,5 +28,7 @@ def note(*words: object) -> None:
 
 def name_of(error: BaseException) -> str:
     """An exception as one word and its text, without what only one process knows."""
+    if isinstance(error, asyncio.CancelledError):
+        return "CancelledError"
     detail = getattr(error, "detail", None) or (str(error).splitlines() or [""])[0]
     return f"{type(error).__name__}({detail})"
