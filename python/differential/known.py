@@ -1,0 +1,122 @@
+"""Differences that are meant, each with its reason, as narrow as can be said.
+
+What is not in this table fails the run. The run says how many requests fell under each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from differential.answers import CLOSED, Answer, differences
+from differential.request import Request
+
+
+@dataclass(frozen=True)
+class Known:
+    """A difference that is meant."""
+
+    name: str
+    reason: str
+    #: Whether the difference between our answer and the reference's is this one.
+    covers: Callable[[Request, Answer, Answer], bool] = lambda request, ours, reference: False
+    #: The request as Bimetal takes it: the difference is this one if the reference answers to that as we do.
+    rewrite: Callable[[Request], Request] = lambda request: request
+
+
+#: What uvicorn says to bytes its parser does not take for a request.
+REFUSAL = b"Invalid HTTP request received."
+
+
+def refused(answer: Answer) -> bool:
+    """Whether uvicorn's parser refused the request, so that no application saw it."""
+    return answer.status == 400 and answer.body == REFUSAL
+
+
+def turned_away(answer: Answer) -> bool:
+    """Whether Bimetal's parser refused the request: a 400 without a body."""
+    return answer.status == 400 and answer.header("content-type") is None and answer.header("content-length") == "0"
+
+
+#: Bytes below 128 that the `http` crate takes in a path, and in a query.
+_PATH = frozenset(b'!"{}=|~' + bytes([*range(0x24, 0x3C), *range(0x40, 0x60), *range(0x61, 0x7B)]))
+_QUERY = frozenset(b"!=" + bytes([*range(0x24, 0x3C), *range(0x3F, 0x7F)]))
+
+
+def _impossible(target: bytes) -> bool:
+    """Whether a target has a byte that the `http` crate takes neither as it is nor as the start of a fragment."""
+    path, _, query = target.partition(b"#")[0].partition(b"?")
+    return bool(set(path) - _PATH or set(query) - _QUERY)
+
+
+def _stripped(request: Request) -> Request:
+    return replace(request, headers=tuple((name, value.strip(b" \t")) for name, value in request.headers))
+
+
+def _empty_last(request: Request) -> Request:
+    """Fields of one name with the empty ones last; in place of those before."""
+    found: dict[bytes, list[bytes]] = {}
+    for name, value in request.headers:
+        found.setdefault(name.lower(), []).append(value)
+    for values in found.values():
+        values.sort(key=lambda value: not value.strip(b" \t"))
+    return replace(request, headers=tuple((name, found[name.lower()].pop(0)) for name, _ in request.headers))
+
+
+KNOWN: tuple[Known, ...] = (
+    Known(
+        "both refuse",
+        "neither parser takes the bytes for a request: Bimetal answers 400 without a body, uvicorn 400 with a sentence",
+        covers=lambda request, ours, reference: turned_away(ours) and refused(reference),
+    ),
+    Known(
+        "byte in the target",
+        'the http crate refuses some bytes that have to be percent-encoded: `"<>` in a query, `<>^\\`` in a path',
+        covers=lambda request, ours, reference: turned_away(ours) and _impossible(request.target),
+    ),
+    Known(
+        "no length in HTTP/1.0",
+        "a POST or PUT of HTTP/1.0 without Content-Length is malformed (RFC 1945, 8.3): 400",
+        covers=lambda request, ours, reference: (
+            turned_away(ours)
+            and request.version == b"HTTP/1.0"
+            and request.method in (b"POST", b"PUT", b"PATCH")
+            and request.body is None
+        ),
+    ),
+    Known(
+        "tab behind a value",
+        "httptools leaves a tab behind a field's value, which is no part of it (RFC 9110, 5.5)",
+        rewrite=_stripped,
+    ),
+    Known(
+        "empty field among others",
+        "of several fields of one name, those that are empty come last: the header map of actix-http does not keep their place",
+        rewrite=_empty_last,
+    ),
+    Known(
+        "impossible status",
+        "an application answers with a status below 100 or above 599: uvicorn closes the connection, Bimetal answers 500",
+        covers=lambda request, ours, reference: (
+            ours.status == 500
+            and ours.body == b"Internal Server Error"
+            and reference.reply is None
+            and reference.problem == CLOSED
+        ),
+    ),
+)
+
+
+def known(request: Request, ours: Answer, reference: Answer, ask_reference: Callable[[Request], Answer]) -> list[Known]:
+    """The entries of the table that cover this difference; none where it is new."""
+    for entry in KNOWN:
+        if entry.covers(request, ours, reference):
+            return [entry]
+    applied, rewritten = [], request
+    for entry in KNOWN:
+        if entry.rewrite(rewritten) != rewritten:
+            applied.append(entry)
+            rewritten = entry.rewrite(rewritten)
+            if not differences(ours, ask_reference(rewritten)):
+                return applied
+    return []
