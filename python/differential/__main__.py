@@ -26,6 +26,11 @@ def main() -> int:
     print()
     print(*tables(served), sep="\n")
     problems = [line for one in served for line in _problems(one)]
+    if not arguments.apps:
+        idle = [lane for lane in ("sync", "async") if not any(one.lanes[lane] for one in served)]
+        problems += [
+            f"\nno request was served by the lane {lane!r}: nothing compiled was tested there" for lane in idle
+        ]
     print(*problems, sep="\n")
     count = sum(len(one.differences) for one in served)
     print(f"\n{count} operations answer differently" if count else "\nno difference that is not known")

@@ -10,6 +10,8 @@ from harness.wire import Reply
 
 #: The `problem` of a server that closes the connection instead of answering.
 CLOSED = "closes the connection without an answer"
+#: And of one that sends something that is no response.
+NO_HTTP = "sends what is no response"
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis.errors import Flaky
+from hypothesis.errors import Flaky, HypothesisWarning
 
 from differential.answers import Answer, differences
 from differential.known import known, refused
@@ -125,7 +126,8 @@ def _round(
         nonlocal shrinks, until
         if failures:
             shrinks += 1
-            if (shrinks > _SHRINKS or time.monotonic() > until) and request not in failures:
+            enough = shrinks > _SHRINKS or time.monotonic() > until or servers.ended
+            if enough and request not in failures:
                 return
         elif explored.cases >= cases or hash(request) in sent:
             return
@@ -140,7 +142,10 @@ def _round(
             raise _Different(difference)
 
     try:
-        same()
+        with warnings.catch_warnings():
+            # Hypothesis finds the strategies too long to print.
+            warnings.simplefilter("ignore", HypothesisWarning)
+            same()
     except _Different as different:
         return _with_lane(servers, different.difference)
     except Flaky:

@@ -9,7 +9,6 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from differential.request import Fields
 from differential.targets import Named
-from differential.texts import ODD
 
 FILE_NAMES = [
     b'filename="a.txt"', b'filename=""', b"filename=plain.bin", 'filename="grün.txt"'.encode(), b'filename="gr\xfcn.txt"', b"filename*=UTF-8''gr%C3%BCn.txt",
@@ -139,6 +138,3 @@ def _broken(data: bytes, how: str, cut: int) -> bytes:
     if how == "trailing space":
         return data.replace(b"--edge\r\n", b"--edge \r\n", 1)
     return data
-
-
-ANY_TEXT = ODD

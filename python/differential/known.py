@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from differential.answers import CLOSED, Answer, differences
+from differential.answers import CLOSED, NO_HTTP, Answer, differences
 from differential.request import Request
 
 
@@ -95,13 +95,19 @@ KNOWN: tuple[Known, ...] = (
         rewrite=_empty_last,
     ),
     Known(
-        "impossible status",
-        "an application answers with a status below 100 or above 599: uvicorn closes the connection, Bimetal answers 500",
+        "answer that is no HTTP",
+        "an application answers with a status below 200 or with a control character in a field: Bimetal answers 500, uvicorn closes the connection or sends it",
         covers=lambda request, ours, reference: (
             ours.status == 500
             and ours.body == b"Internal Server Error"
-            and reference.reply is None
-            and reference.problem == CLOSED
+            and (reference.problem in (CLOSED, NO_HTTP) or reference.status == 101)
+        ),
+    ),
+    Known(
+        "status above 599",
+        "an application answers with such a status: Bimetal sends it, uvicorn closes the connection",
+        covers=lambda request, ours, reference: (
+            ours.status is not None and 599 < ours.status < 1000 and reference.problem == CLOSED
         ),
     ),
 )

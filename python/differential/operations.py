@@ -169,8 +169,12 @@ def _requests(
         framing = draw(_FRAMING)
         if framing >= 10:
             request = replace(request, chunks=tuple(draw(_CHUNK) for _ in range(framing - 9)))
-    if draw(_VERSION) == 63 and request.chunks is None:
+    version = draw(_VERSION)
+    if version == 63 and request.chunks is None:
         request = replace(request, version=b"HTTP/1.0")
+    elif version == 62:
+        # As to a proxy (RFC 9112, 3.2.2).
+        request = replace(request, target=b"http://other.example:8080" + request.target)
     return request
 
 

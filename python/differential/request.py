@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 Fields = tuple[tuple[bytes, bytes], ...]
@@ -49,9 +49,6 @@ class Request:
         """The first value of a field; `name` in lower case."""
         return next((value for key, value in self.headers if key.lower() == name), None)
 
-    def with_headers(self, *fields: tuple[bytes, bytes]) -> Request:
-        return replace(self, headers=(*self.headers, *fields))
-
     def curl(self, port: int) -> str:
         """A line for a shell that sends the same request."""
         words = ["curl", "-i", "--path-as-is", "--globoff"]
@@ -67,7 +64,10 @@ class Request:
         if self.body is not None:
             words += ["-H", "'Transfer-Encoding: chunked'"] if self.chunks is not None else []
             words += ["--data-binary", _quoted(self.body)]
-        return " ".join([*words, _quoted(b"http://127.0.0.1:%d%s" % (port, self.target))])
+        server = b"http://127.0.0.1:%d" % port
+        if self.target.startswith(b"http:"):
+            return " ".join([*words, "--request-target", _quoted(self.target), _quoted(server)])
+        return " ".join([*words, _quoted(server + self.target)])
 
     def _pieces(self) -> list[bytes]:
         assert self.body is not None

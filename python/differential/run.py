@@ -107,7 +107,7 @@ def run_application(app: str, cases: list[int], seed: int, counted: Any, ours: s
             served.known.update(explored.known)
             if explored.difference is not None:
                 served.differences.append(explored.difference)
-            if servers.ours.process.poll() is not None:
+            if servers.ended:
                 served.failure = f"Bimetal ended with {servers.ours.process.returncode}:\n{servers.ours.output[-4000:]}"
                 return served
         stats = servers.stats()

@@ -7,12 +7,12 @@ import json
 import select
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from differential.answers import CLOSED, Answer
+from differential.answers import CLOSED, NO_HTTP, Answer
 from differential.applications import target
 from differential.known import turned_away
 from differential.request import Request
@@ -36,12 +36,15 @@ class Line:
 
     def ask(self, request: Request) -> Answer:
         """Send the request, read the whole answer."""
-        connection, used = self._ready()
-        answer = self._ask(connection, request)
-        if used and answer.problem == CLOSED:
-            # It may have closed before it read the request.
-            self._note_close()
-            answer = self._ask(self._ready()[0], request)
+        try:
+            connection, used = self._ready()
+            answer = self._ask(connection, request)
+            if used and answer.problem == CLOSED:
+                # It may have closed before it read the request.
+                self._note_close()
+                answer = self._ask(self._ready()[0], request)
+        except ConnectionRefusedError:
+            return Answer(None, problem="refuses connections")
         if answer.closed or answer.reply is None:
             self.close()
         # After a refusal that the connection ends is to be expected.
@@ -79,8 +82,8 @@ class Line:
         except ConnectionError as error:
             cut = "cut" in str(error) or "within" in str(error)
             return Answer(None, problem=str(error) if cut else CLOSED)
-        except ValueError as error:
-            return Answer(None, problem=f"is no HTTP: {error}")
+        except ValueError:
+            return Answer(None, problem=NO_HTTP)
         announced = "close" in (reply.header("connection") or "").lower()
         if not (announced or request.closes):
             return Answer(reply)
@@ -121,6 +124,11 @@ class Servers:
             self._judge.wait_ready()
         return self.line(self._judge).ask(request)
 
+    @property
+    def ended(self) -> bool:
+        """Whether Bimetal's process has ended."""
+        return self.ours.process.poll() is not None
+
     def stats(self) -> dict[str, Any]:
         """The figures of Bimetal."""
         with socket.create_connection(("127.0.0.1", self.control), timeout=_TIMEOUT) as connection:
@@ -151,6 +159,3 @@ def _uvicorn(app: str, *args: str) -> ServerProcess:
     # Bimetal takes no X-Forwarded-* fields, as its README says.
     options = ["--no-proxy-headers", "--no-access-log", "--log-level", "critical", *args]
     return start_uvicorn(target(app), *options, cwd=PYTHON)
-
-
-Ask = Callable[[Request], Answer]

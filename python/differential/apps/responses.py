@@ -166,8 +166,14 @@ def json_object(value: float = 1.0, text: str = "ü"):
     return JSONResponse({"value": value, "text": text}, 201, {"X-Text": "latin"})
 
 
+#: The document names these, so that requests have them.
+Status = Annotated[
+    int, Path(json_schema_extra={"enum": [200, 201, 202, 204, 205, 206, 301, 304, 400, 418, 500, 503, 599]})
+]
+
+
 @both("GET", "/injected/{code}")
-def injected(code: int, response: Response, header: Annotated[str, Query()] = "yes"):
+def injected(code: Status, response: Response, header: Annotated[str, Query()] = "yes"):
     response.status_code = code
     response.headers["X-Extra"] = header
     response.headers.append("Vary", "X-Other")
