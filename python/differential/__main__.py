@@ -8,6 +8,7 @@ import sys
 import time
 
 from differential.applications import APPLICATIONS
+from differential.explore import Difference
 from differential.report import explained, tables
 from differential.request import short
 from differential.run import Served, run
@@ -19,7 +20,7 @@ def main() -> int:
     applications = tuple(arguments.apps) or APPLICATIONS
     began = time.monotonic()
     progress = _Progress(arguments.cases)
-    served = run(arguments.cases, arguments.seed, applications, arguments.processes, progress.add)
+    served = run(arguments.cases, arguments.seed, applications, arguments.processes, progress.tell)
     progress.end()
     seconds = time.monotonic() - began
     print(f"{sum(one.cases for one in served):,} cases with seed {arguments.seed} in {seconds:.0f} s")
@@ -31,16 +32,14 @@ def main() -> int:
         problems += [
             f"\nno request was served by the lane {lane!r}: nothing compiled was tested there" for lane in idle
         ]
-    print(*problems, sep="\n")
-    count = sum(len(one.differences) for one in served)
-    print(f"\n{count} operations answer differently" if count else "\nno difference that is not known")
+    print(*(problems or ["", "no difference that is not known"]), sep="\n")
     return 1 if problems else 0
 
 
 def _problems(served: Served) -> list[str]:
     lines: list[str] = []
     for difference in served.differences:
-        lines += ["", *explained(difference)]
+        lines += ["", f"{served.name}: {difference.operation} answers differently, see above"]
     for request, rest in served.unannounced[:3]:
         did = f"sent {rest!r} more" if rest else "closed the connection unannounced"
         lines += ["", f"{served.name}: Bimetal {did} after its answer to {short(request.wire())}"]
@@ -50,14 +49,18 @@ def _problems(served: Served) -> list[str]:
 
 
 class _Progress:
-    """A line on a terminal; nothing elsewhere."""
+    """Differences as they are found; how far the run is, on a terminal."""
 
     def __init__(self, cases: int) -> None:
         self._cases, self._done, self._began = cases, 0, time.monotonic()
         self._shown = sys.stderr.isatty()
 
-    def add(self, count: int) -> None:
-        self._done += count
+    def tell(self, news: int | Difference) -> None:
+        if isinstance(news, Difference):
+            self.end()
+            print(*explained(news), "", sep="\n", flush=True)
+            return
+        self._done += news
         if self._shown:
             rate = self._done / max(time.monotonic() - self._began, 0.1)
             left = (self._cases - self._done) / rate if self._done else 0

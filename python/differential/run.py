@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import queue
 from collections import Counter
@@ -55,37 +56,37 @@ def shares(cases: int, applications: tuple[str, ...]) -> dict[str, list[int]]:
 
 
 def run(
-    cases: int, seed: int, applications: tuple[str, ...], processes: int, progress: Callable[[int], object]
+    cases: int, seed: int, applications: tuple[str, ...], processes: int, tell: Callable[[int | Difference], object]
 ) -> list[Served]:
-    """Send `cases` requests in all. The same seed sends the same requests, however many processes there are."""
+    """Send `cases` requests in all. The same seed sends the same requests, however many processes there are.
+
+    `tell` is told how many more have been sent, and of each difference as soon as it is found.
+    """
     plan = shares(cases, applications)
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(processes, context) as pool:
-        counted: Any = manager.Queue()
+        news: Any = manager.Queue()
         largest_first = sorted(plan, key=lambda app: -sum(plan[app]))
-        futures = {pool.submit(run_application, app, plan[app], seed, counted): app for app in largest_first}
+        futures = {pool.submit(run_application, app, plan[app], seed, news): app for app in largest_first}
         done: dict[str, Served] = {}
-        for finished in _finished(futures, counted, progress):
+        for finished in _finished(futures, news, tell):
             done[futures[finished]] = finished.result()
     return [done[app] for app in applications]
 
 
 def _finished(
-    futures: dict[Future[Served], str], counted: Any, progress: Callable[[int], object]
+    futures: dict[Future[Served], str], news: Any, tell: Callable[[int | Difference], object]
 ) -> Iterator[Future[Served]]:
     pending = set(futures)
     while pending:
         finished, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
-        total = 0
-        try:
+        with contextlib.suppress(queue.Empty):
             while True:
-                total += counted.get_nowait()
-        except queue.Empty:
-            progress(total)
+                tell(news.get_nowait())
         yield from finished
 
 
-def run_application(app: str, cases: list[int], seed: int, counted: Any, ours: str | None = None) -> Served:
+def run_application(app: str, cases: list[int], seed: int, news: Any, ours: str | None = None) -> Served:
     """One application: its operations one after the other, with as many cases each as `cases` says."""
     for name in APPLICATIONS:
         # Hypothesis draws constants from the modules that are loaded: they must be the same in every process.
@@ -96,7 +97,7 @@ def run_application(app: str, cases: list[int], seed: int, counted: Any, ours: s
         nonlocal since
         since += 1
         if since >= 50:
-            counted.put(since)
+            news.put(since)
             since = 0
 
     with serve(app, ours) as servers:
@@ -107,6 +108,7 @@ def run_application(app: str, cases: list[int], seed: int, counted: Any, ours: s
             served.known.update(explored.known)
             if explored.difference is not None:
                 served.differences.append(explored.difference)
+                news.put(explored.difference)
             if servers.ended:
                 served.failure = f"Bimetal ended with {servers.ours.process.returncode}:\n{servers.ours.output[-4000:]}"
                 return served
@@ -114,5 +116,5 @@ def run_application(app: str, cases: list[int], seed: int, counted: Any, ours: s
         served.lanes.update(stats["requests"])
         served.rerouted = stats["rerouted"]
         served.unannounced = servers.line(servers.ours).unannounced
-    counted.put(since)
+    news.put(since)
     return served
