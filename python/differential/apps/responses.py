@@ -157,7 +157,6 @@ def response_object(value: str = "x", code: Annotated[int, Query(ge=200, le=599)
     reply.headers.append("X-One", "2")
     reply.set_cookie("a", "b", max_age=5, secure=True)
     reply.set_cookie("c", "d", httponly=True)
-    reply.delete_cookie("e")
     return reply
 
 
