@@ -29,8 +29,11 @@ REFUSAL = b"Invalid HTTP request received."
 
 
 def refused(answer: Answer) -> bool:
-    """Whether uvicorn's parser refused the request, so that no application saw it."""
-    return answer.status == 400 and answer.body == REFUSAL
+    """Whether uvicorn's parser refused the request, so that no application saw it.
+
+    A HEAD request gets the sentence, too, and that is more than its answer.
+    """
+    return answer.status == 400 and (answer.body == REFUSAL or repr(REFUSAL) in answer.problem)
 
 
 def turned_away(answer: Answer) -> bool:
@@ -38,15 +41,10 @@ def turned_away(answer: Answer) -> bool:
     return answer.status == 400 and answer.header("content-type") is None and answer.header("content-length") == "0"
 
 
-#: Bytes below 128 that the `http` crate takes in a path, and in a query.
-_PATH = frozenset(b'!"{}=|~' + bytes([*range(0x24, 0x3C), *range(0x40, 0x60), *range(0x61, 0x7B)]))
-_QUERY = frozenset(b"!=" + bytes([*range(0x24, 0x3C), *range(0x3F, 0x7F)]))
-
-
-def _impossible(target: bytes) -> bool:
-    """Whether a target has a byte that the `http` crate takes neither as it is nor as the start of a fragment."""
+def _has_refused_byte(target: bytes) -> bool:
+    """Whether the `http` crate refuses a target for one of its printable ASCII characters."""
     path, _, query = target.partition(b"#")[0].partition(b"?")
-    return bool(set(path) - _PATH or set(query) - _QUERY)
+    return any(byte in path for byte in b"<>`") or any(byte in query for byte in b'"<>')
 
 
 def _stripped(request: Request) -> Request:
@@ -71,8 +69,8 @@ KNOWN: tuple[Known, ...] = (
     ),
     Known(
         "byte in the target",
-        'the http crate refuses some bytes that have to be percent-encoded: `"<>` in a query, `<>^\\`` in a path',
-        covers=lambda request, ours, reference: turned_away(ours) and _impossible(request.target),
+        'the http crate refuses characters that have to be percent-encoded: `"<>` in a query, `<>` and the backtick in a path',
+        covers=lambda request, ours, reference: turned_away(ours) and _has_refused_byte(request.target),
     ),
     Known(
         "no length in HTTP/1.0",
