@@ -33,7 +33,7 @@ def refused(answer: Answer) -> bool:
 
     A HEAD request gets the sentence, too, and that is more than its answer.
     """
-    return answer.status == 400 and (answer.body == REFUSAL or repr(REFUSAL) in answer.problem)
+    return answer.status == 400 and (answer.body == REFUSAL or REFUSAL.decode() in answer.problem)
 
 
 def turned_away(answer: Answer) -> bool:

@@ -88,7 +88,7 @@ class Line:
         if not (announced or request.closes):
             return Answer(reply)
         try:
-            rest = connection.reader.read1(1000)
+            rest = connection.reader.read()
         except TimeoutError:
             return Answer(reply, problem="does not close the connection")
         except ConnectionResetError:
