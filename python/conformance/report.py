@@ -163,7 +163,8 @@ def _lines(version: str, run: Run, verdict: Verdict, expected: Mapping[str, str]
     ]
     rows = [share(run.requests, kinds).row(name) for name, kinds in kinds]
     yield from _table(["requests to", "all", *LANES, "FastAPI", "compiled"], rows)
-    yield f"Sent by {run.tests_with_requests:,} of the tests. FastAPI: its own request handler answered, called by the lane."
+    yield f"Sent by {run.tests_with_requests:,} of the tests."
+    yield "FastAPI: its own request handler answered, called by the lane."
     if differences := unattributed(run):
         yield "The engines counted differently: " + ", ".join(f"{k} {v:+}" for k, v in differences.items())
     if run.in_process:

@@ -54,7 +54,7 @@ def compile_python_route(
     for name in ("handle", "matches", "__call__"):
         if overridden(route, fastapi.routing.APIRoute, (name,)):
             raise NotCompiled(f"APIRoute.{name} was replaced on this route")
-    handler = _closure(effective.app, "request_response").get("f")
+    handler: Any = _closure(effective.app, "request_response").get("f")
     endpoint: Callable[..., Any] = effective.endpoint
     site = Site(route=route, context=context, errors=errors, stack=stack)
     shared = {"path": effective.path, "methods": methods, "name": qualified_name(endpoint)}
@@ -63,7 +63,12 @@ def compile_python_route(
     except NotCompiled as why:
         # Whatever it is, it takes a request and gives a response.
         return RoutePlan(
-            lane="async", reason=str(why), start="loop", body="stream", operation=Operation.of_handler(site, handler), **shared
+            lane="async",
+            reason=str(why),
+            start="loop",
+            body="stream",
+            operation=Operation.of_handler(site, handler),
+            **shared,
         )
     dependant: Dependant = settings["dependant"]
     if dependant.call is not endpoint:
@@ -72,7 +77,12 @@ def compile_python_route(
     if lane is None or settings["is_sse_stream"] or settings["is_json_stream"]:
         reason = "streams its response, FastAPI's own handler runs it"
         return RoutePlan(
-            lane="async", reason=reason, start="loop", body="stream", operation=Operation.of_handler(site, handler), **shared
+            lane="async",
+            reason=reason,
+            start="loop",
+            body="stream",
+            operation=Operation.of_handler(site, handler),
+            **shared,
         )
     steps = compile_steps(dependant, effective.param_convertors, settings["embed_body_fields"])
     response = compile_response(settings, endpoint)
@@ -91,9 +101,7 @@ def compile_python_route(
         response=response,
         start=_start(steps) if stack is None else "loop",
         body=_arrival(steps, body),
-        operation=Operation(
-            site, steps, response, body, settings["dependency_overrides_provider"], overridden_steps
-        ),
+        operation=Operation(site, steps, response, body, settings["dependency_overrides_provider"], overridden_steps),
         **shared,
     )
 

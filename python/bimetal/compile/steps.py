@@ -65,8 +65,9 @@ class _Flattened:
     def overridden(self, dependency: models.Dependant) -> models.Dependant:
         if not self.overrides:
             return dependency
-        assert dependency.call is not None and dependency.path is not None
-        options = {"concurrency": dependency.concurrency} if hasattr(dependency, "concurrency") else {}
+        assert dependency.call is not None
+        assert dependency.path is not None
+        options: dict[str, Any] = {"concurrency": dependency.concurrency} if hasattr(dependency, "concurrency") else {}
         # FastAPI reads every dependency anew once there are overrides, the replaced and the others.
         return utils.get_dependant(
             path=dependency.path,
@@ -126,11 +127,11 @@ def step_kind(call: Callable[..., Any]) -> StepKind:
     return "function"
 
 
-def _never_waits(call: Callable[..., Any]) -> bool:
+def _never_waits(call: Any) -> bool:
     """Whether it is one of FastAPI's security schemes, which are `async def` and wait for nothing."""
     if not isinstance(call, SecurityBase):
         return False
-    method = type(call).__call__  # type: ignore[operator]
+    method = type(call).__call__
     return bool(getattr(method, "__module__", "").startswith("fastapi.security."))
 
 

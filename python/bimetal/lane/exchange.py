@@ -278,5 +278,5 @@ def is_plain(response_class: type) -> bool:
     """Whether sending such a response is sending its status, headers and body."""
     plain = _plain_classes.get(response_class)
     if plain is None:
-        plain = _plain_classes[response_class] = response_class.__call__ is Response.__call__  # type: ignore[operator]
+        plain = _plain_classes[response_class] = response_class.__call__ is Response.__call__
     return plain

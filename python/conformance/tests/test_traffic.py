@@ -16,7 +16,6 @@ from conformance.report import Run, as_text, grouped, reasons, share, unattribut
 from conformance.traffic import Traffic
 from conformance.verdict import judge
 
-
 STEPS = (StepPlan(call=len, kind="function", dependant=None),)
 
 
