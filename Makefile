@@ -36,7 +36,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test conformance check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
+.PHONY: help run test conformance docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -51,6 +51,9 @@ test: check rust-test model-test stub-test python-test ## Run everything the pro
 conformance: build $(SUITE_STAMP) ## Run FastAPI's own tests on applications served by Bimetal (JSON=report.json, TESTS=tests/test_x.py)
 	PYTHONPATH=python $(SUITE)/bin/python -m pytest --quiet -p no:cacheprovider python/conformance/tests
 	PYTHONPATH=python $(SUITE)/bin/python -m conformance $(if $(JSON),--json $(JSON)) $(TESTS)
+
+docs-lanes: build ## Write the table of reasons into docs/guide/lanes.md
+	PYTHONPATH=python $(BIN)/python python/tests/unit/lanes_page.py
 
 check: rust-check python-check ## Formatting, lints and types, without running anything
 

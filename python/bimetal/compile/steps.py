@@ -17,7 +17,6 @@ from bimetal.compile import fields
 from bimetal.compile.body import whole_body
 from bimetal.compile.params import compile_params
 from bimetal.compile.plan import ParamPlan, StepKind, StepPlan
-from bimetal.compile.reason import NotCompiled
 
 Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
 
@@ -108,12 +107,7 @@ class _Flattened:
         )
 
     def params(self, dependant: models.Dependant) -> tuple[ParamPlan, ...] | None:
-        if self.overrides:
-            return None
-        try:
-            return compile_params(dependant, dict(self.convertors))
-        except NotCompiled:
-            return None
+        return None if self.overrides else compile_params(dependant, self.convertors)
 
 
 def step_kind(call: Callable[..., Any]) -> StepKind:
