@@ -307,6 +307,12 @@ def test_no_reason_is_written_elsewhere():
                 written += [
                     f"{name}:{r.lineno}" for r in ast.walk(node) if isinstance(r, ast.Return) and is_text(r.value)
                 ]
+            if (
+                isinstance(node, ast.Assign)
+                and is_text(node.value)
+                and ast.unparse(node.targets[0]) in ("reason", "why")
+            ):
+                written.append(f"{name}:{node.lineno}")
             if isinstance(node, ast.Call):
                 arguments = [keyword.value for keyword in node.keywords if keyword.arg in ("reason", "why")]
                 arguments += node.args if ast.unparse(node.func) == NotCompiled.__name__ else []
