@@ -46,7 +46,12 @@ _SETTINGS = (
 
 
 def compile_python_route(
-    route: fastapi.routing.APIRoute, effective: Any, context: Any, methods: tuple[str, ...], errors: ErrorHandling, stack: Stack | None
+    route: fastapi.routing.APIRoute,
+    effective: Any,
+    context: Any,
+    methods: tuple[str, ...],
+    errors: ErrorHandling,
+    stack: Stack | None,
 ) -> RoutePlan:
     """The plan of `route`; `effective` holds its settings where it stands (itself, or its context when included).
 

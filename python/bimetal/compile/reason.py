@@ -109,7 +109,13 @@ ROUTER_CLASS = Reason(
     "Only a router of FastAPI has its routes in a list, in the order in which they match.",
     "Use `fastapi.APIRouter` or `bimetal.APIRouter`.",
 )
-ROUTER_MIDDLEWARE_BUILT = Reason(
+ROUTER_MIDDLEWARE = Reason(
+    "application",
+    "the router has middleware of its own",
+    "Something was put around the routes of a router: it has another `middleware_stack` than its own.",
+    "Give the middleware to the application (`add_middleware`), or use `dependencies=` of the router.",
+)
+MIDDLEWARE_BUILT = Reason(
     "application",
     "the application has built its middleware before a server was made",
     "Another test client or server has called the application, and its middleware may hold what that has left in it.",

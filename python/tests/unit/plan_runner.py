@@ -129,6 +129,7 @@ class Call:
         self._receive, self._send = receive, send
         self._encoded: bytes | None = None
         self._answer: Response | None = None
+        self._made: Any = None
         self._sources: dict[str, Mapping[str, str]] = {
             "path": path,
             "query": dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
@@ -169,7 +170,14 @@ class Call:
         return values if body is None else {**values, body.keyword: self._body_value(body)}
 
     def scope(self) -> dict[str, Any]:
-        return copy.copy(self._scope)
+        self._made = copy.copy(self._scope)
+        return copy.copy(self._made)
+
+    def is_routed_here(self, scope: Any) -> bool:
+        return all(scope[key] is self._made[key] for key in ("path", "method"))
+
+    def is_untouched(self, scope: Any) -> bool:
+        return self.is_routed_here(scope) and all(scope[key] is self._made[key] for key in ("query_string", "headers"))
 
     def channel(self) -> Any:
         return types.SimpleNamespace(receive=self._next_part, send=self._send)

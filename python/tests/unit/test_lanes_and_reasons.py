@@ -28,7 +28,7 @@ from fastapi.security import HTTPBasic
 from fastapi.sse import EventSourceResponse
 from pydantic import BaseModel
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.routing import BaseRoute, Host, Match, Mount, Route
 
 from bimetal import APIRouter, Bimetal
@@ -209,11 +209,6 @@ def test_application_reasons(monkeypatch):
         assert plan.lane == "asgi"
         return plan.reason
 
-    async def tracer(request, call_next): ...
-
-    assert app_with(lambda app: app.add_middleware(GZipMiddleware)) == "the application has middleware: GZipMiddleware"
-    assert app_with(lambda app: app.middleware("http")(tracer)) == "the application has middleware: tracer"
-
     def replace_call(app):
         app.build_middleware_stack = lambda: app.router
 
@@ -233,6 +228,28 @@ def test_application_reasons(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(fastapi, "__version__", "9.1.0")
         assert app_with(lambda app: None).startswith("FastAPI 9.1.0 is outside the versions Bimetal compiles")
+
+
+async def tracer(request, call_next):
+    return await call_next(request)
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda app: app.middleware("http")(tracer),
+        lambda app: app.add_middleware(BaseHTTPMiddleware, dispatch=tracer),
+        lambda app: app.add_middleware(type("Pure", (), {"__init__": lambda self, app: None})),
+    ],
+)
+def test_within_middleware_operations_start_on_the_loop(add):
+    """Bare calls do not pass middleware."""
+    app = FastAPI(openapi_url=None)
+    app.get("/x")(simple)
+    app.get("/depends")(dependency)
+    add(app)
+    for plan in compile_app(app):
+        assert (plan.lane, plan.reason, plan.direct, plan.start) == ("sync", None, None, "loop")
 
 
 @pytest.mark.parametrize(

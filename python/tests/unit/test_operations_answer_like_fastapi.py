@@ -371,12 +371,13 @@ FAILING = ["/wrong", "/boom", "/forgets"]
 class Both:
     """The application under FastAPI and under the plans, each with what happens in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, middleware: str = "") -> None:
         self.expected_events: list[Any] = []
         self.events: list[Any] = []
-        app = make_app(self.events)
+        app = with_middleware(make_app(self.events), self.events, middleware)
         self.runner = PlanRunner(app, compile_app(app))
-        self.fastapi = TestClient(make_app(self.expected_events), follow_redirects=False)
+        reference = with_middleware(make_app(self.expected_events), self.expected_events, middleware)
+        self.fastapi = TestClient(reference, follow_redirects=False)
         self.planned = TestClient(self.runner, follow_redirects=False)
 
     def clear(self) -> None:
@@ -430,6 +431,53 @@ def test_same_exception(both, url):
 def test_the_plans_did_answer(both: Both, url: str, lane: str, way: Way) -> None:
     both.planned.get(url)
     assert both.runner.ways[-1] == (lane, way)
+
+
+def with_middleware(app: FastAPI, events: list[Any], kinds: str) -> FastAPI:
+    """Middleware from the inside out: `f`unctions and ASGI `a`pplications."""
+
+    async def function(request: Request, call_next: Any) -> Response:
+        events.append("function in")
+        response = await call_next(request)
+        events.append(f"function out {response.status_code}")
+        response.headers.append("x-function", request.url.path)
+        return response
+
+    class Application:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            async def noting(message: Any) -> None:
+                events.append(message["type"])
+                await send(message)
+
+            await self.app(scope, receive, noting)
+
+    for kind in kinds:
+        if kind == "f":
+            app.middleware("http")(function)
+        else:
+            app.add_middleware(Application)
+    return app
+
+
+@pytest.fixture(scope="module", params=["f", "ff", "a", "fa", "af"])
+def made_within(request: pytest.FixtureRequest) -> Both:
+    return Both(request.param)
+
+
+@pytest.mark.parametrize(("method", "url", "headers", "body"), REQUESTS[::2])
+def test_same_answer_within_middleware(made_within, method, url, headers, body):
+    made_within.clear()
+    test_same_answer(made_within, method, url, headers, body)
+    assert made_within.runner.ways[-1][1] == "operation"
+
+
+@pytest.mark.parametrize("url", FAILING)
+def test_same_exception_within_middleware(made_within, url):
+    made_within.clear()
+    test_same_exception(made_within, url)
 
 
 def test_overrides_are_looked_at_for_each_request():

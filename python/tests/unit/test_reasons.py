@@ -322,8 +322,8 @@ def test_no_reason_is_written_elsewhere():
 
 def test_the_routes_of_the_test_applications():
     seen = 0
-    for file in sorted((Path(__file__).parents[1] / "apps").glob("*.py")):
-        module = importlib.import_module(file.stem)
+    for name in ("lanes", "dependencies", "routing", "streams", "layers", "errors", "native", "parameters", "sockets"):
+        module = importlib.import_module(name)
         for app in vars(module).values():
             if isinstance(app, FastAPI):
                 with contextlib.suppress(BimetalError):
