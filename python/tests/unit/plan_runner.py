@@ -208,9 +208,9 @@ class Call:
         response.raw_headers = list(headers)
         self._respond(response)
 
-    async def in_thread(self, function: Any, arguments: dict[str, Any]) -> Any:
+    def in_thread(self, function: Any, arguments: dict[str, Any]) -> Thread:
         assert self.on_loop
-        return await asyncio.to_thread(function, **arguments)
+        return Thread(function, arguments)
 
     async def flush(self) -> None:
         """Send the response, where there is one."""
@@ -236,6 +236,16 @@ class Call:
         if value is None:
             raise Doubtful
         return validated(plan, value)
+
+
+class Thread:
+    """What `Call.in_thread` gives: a function that runs on a thread."""
+
+    def __init__(self, function: Any, arguments: dict[str, Any]) -> None:
+        self._ended = asyncio.ensure_future(asyncio.to_thread(function, **arguments))
+
+    async def wait(self) -> Any:
+        return await asyncio.shield(self._ended)
 
 
 def param_value(param: ParamPlan, source: Mapping[str, str]) -> Any:

@@ -314,7 +314,8 @@ def test_same_exception(clients, url):
     ("url", "lane", "way"),
     [
         ("/plain/1", "sync", "direct"),
-        (f"/rich/red/{UUID}", "async", "direct"),
+        ("/stream", "async", "direct"),
+        (f"/rich/red/{UUID}", "async", "operation"),
         ("/api/in/3/5/deep/why", "sync", "direct"),
         ("/plain/x", "sync", "operation"),
         ("/nowhere", "asgi", "asgi"),

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Depends, FastAPI, Form, Header, Path, Query
 from fastapi.background import BackgroundTasks
 from fastapi.requests import HTTPConnection
 from fastapi.security import HTTPBasic, OAuth2PasswordBearer, SecurityScopes
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
 from bimetal.compile import StepPlan, compile_app
 from bimetal.compile.steps import compile_steps, is_form, is_plain, step_kind
@@ -219,10 +219,13 @@ def many(q: Annotated[list[int], Query()]): ...
 def model(q: Annotated[Item, Query()]): ...
 def validated_default(q: Annotated[int, Query(validate_default=True)] = 3): ...
 def made_of_others(q: Annotated[int, Query(default_factory=lambda data: len(data))]): ...
+def validated_by_function(q: Annotated[int, AfterValidator(abs)]): ...
 def not_in_path(q: Annotated[int, Path()]): ...
 
 
-@pytest.mark.parametrize("dependency", [many, model, validated_default, made_of_others, not_in_path])
+@pytest.mark.parametrize(
+    "dependency", [many, model, validated_default, made_of_others, validated_by_function, not_in_path]
+)
 def test_parameters_that_only_fastapi_reads(dependency):
     def handler(x: Annotated[int, Depends(dependency)], q: int = 1): ...
 
