@@ -36,7 +36,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test conformance differential check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
+.PHONY: help run test conformance differential docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -56,6 +56,9 @@ conformance: build $(SUITE_STAMP) ## Run FastAPI's own tests on applications ser
 differential: build test-tools ## Send generated requests to applications on Bimetal and on uvicorn: the answers must be equal (CASES=20000, SEED=0)
 	PYTHONPATH=python:python/tests $(BIN)/python -m pytest --quiet -p no:cacheprovider python/differential/tests
 	PYTHONPATH=python:python/tests $(BIN)/python -m differential $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(APPS)
+
+docs-lanes: build ## Write the table of reasons into docs/guide/lanes.md
+	PYTHONPATH=python $(BIN)/python python/tests/unit/lanes_page.py
 
 check: rust-check python-check ## Formatting, lints and types, without running anything
 

@@ -159,7 +159,10 @@ class Engine:
         """
 
     def stats(self) -> dict[str, Any]:
-        """`{"requests": {"native": 0, ...}, "in_flight": 0, "connections": 0}`; a request counts on its route's lane."""
+        """`{"requests": {"native": 0, ...}, "in_flight": 0, "connections": 0}`.
+
+        A request counts on the lane of its route.
+        """
 
     def wait_peer_idle(self, port: int, timeout: float) -> bool:
         """Wait until no request from the client port `port` is running in Python any more.

@@ -19,6 +19,7 @@ from bimetal.compile.application import edge
 from bimetal.compile.edge import Recognised
 from bimetal.lane.entry import EntryPoint
 from bimetal.compile.native import bypassed_by_app, unknown_handler
+from bimetal.compile.reason import BYPASSES, GIVEN
 from bimetal.errors import BimetalError, PluginError
 from bimetal.lifespan import LifespanMode, LifespanRun
 from bimetal.options import Limits
@@ -249,7 +250,7 @@ class Server:
         if name not in handlers:
             raise PluginError(f"native route {path}: {unknown_handler(name, handlers)}")
         skipped = bypassed_by_app(self.app) if isinstance(self.app, FastAPI) else []
-        reason = f"given to the server; bypasses {', '.join(skipped)}" if skipped else "given to the server"
+        reason = "; ".join([GIVEN(), BYPASSES(names=", ".join(skipped))] if skipped else [GIVEN()])
         return RoutePlan(path=path, methods=("GET",), lane="native", name=name, reason=reason, native=name)
 
     def _open(self) -> None:

@@ -18,7 +18,7 @@ def as_json(plans: Sequence[RoutePlan]) -> list[dict[str, Any]]:
     Each is `{"path": str, "methods": [str], "lane": "native" | "sync" | "async" | "asgi", "handler": str,
     "reason": str or null}`. `methods` is empty where the route answers all of them; `handler` is the native handler's
     name on the `native` lane and the Python function's elsewhere; `reason` says what keeps the route off a faster lane,
-    or what a native route bypasses.
+    that FastAPI's own handler answers on its lane, or what a native route bypasses: see `bimetal.compile.reason`.
     """
     return [
         {

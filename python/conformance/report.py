@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bimetal.compile.reason import found_in
 from conformance.verdict import Verdict
 
 LANES = ("native", "sync", "async", "asgi")
@@ -91,8 +91,8 @@ def grouped(found: Iterable[Mapping[str, Any]]) -> list[tuple[int, str, str]]:
     """Count, kind and reason, with the names taken out of the reasons, so that alike ones are one."""
     groups: Counter[tuple[str, str]] = Counter()
     for row in found:
-        reason = re.sub(r"'[^']*'(, '[^']*')*", "'…'", row["reason"])
-        reason = re.sub(r"(depends on|middleware:|response class|route class) .*", r"\1 …", reason)
+        known = found_in(row["reason"])
+        reason = "; ".join(reason.shown for reason in known) if known else row["reason"]
         groups[row["kind"], reason] += row["count"]
     return [(count, kind, reason) for (kind, reason), count in groups.most_common()]
 
@@ -163,7 +163,8 @@ def _lines(version: str, run: Run, verdict: Verdict, expected: Mapping[str, str]
     ]
     rows = [share(run.requests, kinds).row(name) for name, kinds in kinds]
     yield from _table(["requests to", "all", *LANES, "FastAPI", "compiled"], rows)
-    yield f"Sent by {run.tests_with_requests:,} of the tests. FastAPI: its own request handler answered, called by the lane."
+    yield f"Sent by {run.tests_with_requests:,} of the tests."
+    yield "FastAPI: its own request handler answered, called by the lane."
     if differences := unattributed(run):
         yield "The engines counted differently: " + ", ".join(f"{k} {v:+}" for k, v in differences.items())
     if run.in_process:
@@ -172,7 +173,7 @@ def _lines(version: str, run: Run, verdict: Verdict, expected: Mapping[str, str]
     yield ""
     why = grouped(reasons(run.requests))
     yield from _table(["requests", "to", "not compiled because"], [[f"{n:,}", kind, reason] for n, kind, reason in why])
-    yield "'…' and … stand for names; --json FILE has each reason as it is, and a test that met it."
+    yield "Capitals stand for names; --json FILE has each reason as it is, and a test that met it."
     if verdict.expected:
         yield ""
         yield from _table(["expected failure", "because"], [[test, expected[test]] for test in verdict.expected])

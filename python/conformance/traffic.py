@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from starlette.routing import compile_path
 
 from bimetal.compile.plan import RoutePlan
+from bimetal.compile.reason import MOUNTED, STARLETTE_ROUTE
 from bimetal.server import Server
 
 #: Reasons of plans that are no path operations.
-_NO_OPERATION = ("Starlette route that takes the Request", "mounted application")
+_NO_OPERATION = (STARLETTE_ROUTE(), MOUNTED())
 #: Where the handlers of FastAPI's documentation pages are defined, and the class of mounted FastAPI applications.
 _FASTAPI = "fastapi.applications."
 

@@ -56,7 +56,7 @@ def test_fallback_runs_the_body(server: ServerProcess) -> None:
 
 def test_fallback_is_shown() -> None:
     routes = {route["path"]: route for route in json.loads(run_bimetal("routes", APP, "--json").stdout)}
-    assert routes["/absent/{n}"]["lane"] in ("sync", "asgi") and "nobody.here" in routes["/absent/{n}"]["reason"]
+    assert routes["/absent/{n}"]["lane"] == "sync" and "nobody.here" in routes["/absent/{n}"]["reason"]
     assert routes["/health"]["lane"] == "native" and routes["/health"]["reason"] is None
 
 

@@ -42,6 +42,15 @@ def test_what_is_not_compiled_says_why() -> None:
             assert route["lane"] != "asgi" or route["reason"], route
 
 
+@pytest.mark.parametrize("app", ["dependencies:app", "parameters:app", "streams:app", "tasks:app"])
+def test_path_operations_are_compiled(app: str) -> None:
+    """With dependencies, forms, injected objects and streams; FastAPI's own handler runs on the lane for generators."""
+    for route in routes(app):
+        if not str(route["handler"]).startswith("fastapi.applications."):
+            assert route["lane"] in ("sync", "async"), route
+            assert (route["reason"] or "").startswith("streams its response") or route["reason"] is None
+
+
 def test_native_routes_and_routers() -> None:
     found = {str(route["path"]): route for route in routes("native:app")}
     assert found["/health"]["lane"] == "native" and found["/health"]["handler"] == "health"

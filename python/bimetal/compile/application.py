@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.errors import ServerErrorMiddleware
 
-from bimetal.compile import versions
+from bimetal.compile import reason, versions
 from bimetal.compile.edge import Recognised, recognise
 
 #: Functions on FastAPI's path of a request. Instrumentation libraries replace them, and must then see every request.
@@ -67,12 +67,12 @@ def router_obstacle(router: Any) -> str | None:
     """Why the routes of `router` cannot be read as a list in order of matching; None when they can."""
     base = fastapi.routing.APIRouter
     if not isinstance(router, base):
-        return f"the router is a {type(router).__name__}, not a fastapi.APIRouter"
-    if reason := _overridden(router, base, _ROUTER_METHODS):
-        return reason
+        return reason.ROUTER_CLASS(router=type(router).__name__)
+    if why := _overridden(router, base, _ROUTER_METHODS):
+        return why
     stack = getattr(router, "middleware_stack", None)
     if stack is not None and not (inspect.ismethod(stack) and stack.__self__ is router and stack.__name__ == "app"):
-        return "the router has middleware of its own"
+        return reason.ROUTER_MIDDLEWARE()
     return None
 
 
@@ -104,8 +104,8 @@ def _overridden(instance: Any, base: type, names: tuple[str, ...]) -> str | None
     if name is None:
         return None
     if type(instance) is base:
-        return f"{name} was replaced on this {base.__name__}"
-    return f"{type(instance).__name__}.{name} replaces {base.__name__}.{name}"
+        return reason.REPLACED_ON_INSTANCE(method=name, base=base.__name__)
+    return reason.CLASS_REPLACES(subclass=type(instance).__name__, method=name, base=base.__name__)
 
 
 def _patched() -> str | None:
@@ -114,7 +114,7 @@ def _patched() -> str | None:
         home = owner.__name__ if inspect.ismodule(owner) else owner.__module__
         if not inspect.isfunction(function) or function.__module__ not in (home, "fastapi.dependencies.utils"):
             by = getattr(function, "__module__", None) or type(function).__module__
-            return f"{by} has replaced {owner.__name__}.{name}"
+            return reason.PATCHED(module=by, owner=owner.__name__, function=name)
     return None
 
 
@@ -123,20 +123,20 @@ def _middleware(app: FastAPI, found: Recognised) -> str | None:
         from bimetal.lane.stack import is_built_here
 
         if not is_built_here(app):
-            return "the application has built its middleware before a server was made"
+            return reason.MIDDLEWARE_BUILT()
     if getattr(app, "max_body_size", None) is not None:
-        return "the application has a max_body_size; use the server's --max-body"
+        return reason.MAX_BODY_SIZE()
     return None
 
 
 def _stack(app: FastAPI) -> str | None:
     stack = app.middleware_stack
     if stack is not None and type(stack) is not ServerErrorMiddleware:
-        return f"the application's middleware stack was replaced by a {type(stack).__name__}"
+        return reason.STACK_REPLACED(stack=type(stack).__name__)
     return None
 
 
 def _telemetry(app: FastAPI) -> str | None:
     if telemetry_enabled(app):
-        return "OpenTelemetry is configured and FastAPI(telemetry=...) records requests"
+        return reason.TELEMETRY()
     return None

@@ -16,7 +16,7 @@ def whole_body(body_params: list[Any], embedded: bool) -> BodyPlan | None:
     if embedded or len(body_params) != 1:
         return None
     (field,) = body_params
-    if fields.is_form(field) or fields.default_obstacle(field):
+    if fields.is_form(field) or not fields.has_own_default(field):
         return None
     default, default_factory = fields.default(field)
     return BodyPlan(

@@ -102,16 +102,13 @@ def default(field: Any) -> tuple[Any, Callable[[], Any] | None]:
     return None, partial(_fresh_default, field)
 
 
-def default_obstacle(field: Any) -> str | None:
-    """Why the field's default cannot be had without the request; None when it can."""
+def has_own_default(field: Any) -> bool:
+    """Whether the field's default, if it has one, can be had without the request."""
     info = field.field_info
     if is_required(field):
-        return None
-    if info.validate_default:
-        return "validates its default"
-    if info.default_factory is not None and getattr(info, "default_factory_takes_validated_data", False):
-        return "has a default factory that takes the other values"
-    return None
+        return True
+    takes_others = info.default_factory is not None and getattr(info, "default_factory_takes_validated_data", False)
+    return not (info.validate_default or takes_others)
 
 
 def _fresh_default(field: Any) -> Any:

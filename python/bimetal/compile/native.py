@@ -13,6 +13,7 @@ from fastapi.security.base import SecurityBase
 from bimetal.binding import HandlerInfo, NativeBinding
 from bimetal.compile.application import edge, middleware_name, overridden, telemetry_enabled
 from bimetal.compile.plan import RoutePlan
+from bimetal.compile.reason import BYPASSES
 from bimetal.compile.source import location, qualified_name
 from bimetal.compile.stub import check_stub
 from bimetal.errors import PluginError, RouteError
@@ -62,7 +63,7 @@ def compile_native_route(
         methods=methods,
         lane="native",
         name=qualified_name(effective.endpoint),
-        reason=f"bypasses {', '.join(skipped)}" if skipped else None,
+        reason=BYPASSES(names=", ".join(skipped)) if skipped else None,
         native=binding.name,
     )
 

@@ -2,51 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi._compat import field_annotation_is_sequence
 from fastapi.dependencies import utils
-from starlette.convertors import (
-    Convertor,
-    FloatConvertor,
-    IntegerConvertor,
-    PathConvertor,
-    StringConvertor,
-    UUIDConvertor,
-)
+from starlette.convertors import Convertor, FloatConvertor, IntegerConvertor, PathConvertor, StringConvertor
 
 from bimetal.compile import fields
 from bimetal.compile.plan import ParamPlan, Source
-from bimetal.compile.reason import NotCompiled
 
 #: Convertors whose text reaches the field unchanged.
 _TEXT = (StringConvertor, PathConvertor)
 #: Convertors that hand the field a number, with the kind of field that takes exactly this number.
 _NUMBERS = ((IntegerConvertor, "int"), (FloatConvertor, "float"))
-_KNOWN = (StringConvertor, PathConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
 
 
-def compile_params(dependant: Any, convertors: dict[str, Convertor[Any]]) -> tuple[ParamPlan, ...]:
-    """The plans of a handler's parameters, in FastAPI's order. Raises NotCompiled for one only FastAPI can read."""
-    return (
-        *(_path_param(field, convertors) for field in dependant.path_params),
-        *(_param(field, "query") for field in dependant.query_params),
-        *(_param(field, "header") for field in dependant.header_params),
-        *(_param(field, "cookie") for field in dependant.cookie_params),
-    )
+def compile_params(dependant: Any, convertors: Mapping[str, Convertor[Any]]) -> tuple[ParamPlan, ...] | None:
+    """The plans of a step's parameters, in FastAPI's order; None where only FastAPI's own functions can read one."""
+    plans: list[ParamPlan] = []
+    for field in dependant.path_params:
+        if (plan := _path_param(field, convertors)) is None:
+            return None
+        plans.append(plan)
+    sources: tuple[Source, ...] = ("query", "header", "cookie")
+    for source in sources:
+        for field in getattr(dependant, f"{source}_params"):
+            if (plan := _param(field, source)) is None:
+                return None
+            plans.append(plan)
+    return tuple(plans)
 
 
-def known_convertor(convertor: Convertor[Any]) -> bool:
-    """Whether the convertor is one of Starlette's own, which the Rust router knows too."""
-    return type(convertor) in _KNOWN
-
-
-def _path_param(field: Any, convertors: dict[str, Convertor[Any]]) -> ParamPlan:
+def _path_param(field: Any, convertors: Mapping[str, Convertor[Any]]) -> ParamPlan | None:
     plan = _param(field, "path")
-    convertor = convertors.get(plan.alias)
-    if convertor is None:
-        raise NotCompiled(f"path parameter {field.name!r} is not in the path")
+    convertor = convertors.get(plan.alias) if plan is not None else None
+    if plan is None or convertor is None:
+        return None
     if type(convertor) in _TEXT:
         return plan
     for convertor_type, kind in _NUMBERS:
@@ -61,21 +53,21 @@ def _path_param(field: Any, convertors: dict[str, Convertor[Any]]) -> ParamPlan:
     )
 
 
-def _param(field: Any, source: Source) -> ParamPlan:
-    what = f"{source} parameter {field.name!r}"
-    if utils._get_param_model(field) is not None:
-        raise NotCompiled(f"{what} is a parameter model")
-    if field_annotation_is_sequence(field.field_info.annotation):
-        raise NotCompiled(f"{what} is a list")
-    if fields.runs_functions(field):
-        raise NotCompiled(f"{what} is validated by a function")
-    if reason := fields.default_obstacle(field):
-        raise NotCompiled(f"{what} {reason}")
+def _param(field: Any, source: Source) -> ParamPlan | None:
+    aliases = utils._get_param_aliases(field)
+    if (
+        len(aliases) != 1
+        or utils._get_param_model(field) is not None
+        or field_annotation_is_sequence(field.field_info.annotation)
+        or fields.runs_functions(field)
+        or not fields.has_own_default(field)
+    ):
+        return None
     kind = fields.plain_kind(field)
     default, default_factory = fields.default(field)
     return ParamPlan(
         keyword=field.name,
-        alias=_request_name(field, what),
+        alias=aliases[0][1],
         source=source,
         kind=kind or "validator",
         validate=None if kind else fields.validator(field),
@@ -83,13 +75,6 @@ def _param(field: Any, source: Source) -> ParamPlan:
         default=default,
         default_factory=default_factory,
     )
-
-
-def _request_name(field: Any, what: str) -> str:
-    names = utils._get_param_aliases(field)
-    if len(names) != 1:
-        raise NotCompiled(f"{what} has several aliases")
-    return names[0][1]
 
 
 def _converted(convert: Callable[[str], Any], validate: Callable[[Any], Any]) -> Callable[[str], Any]:

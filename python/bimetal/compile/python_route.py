@@ -14,6 +14,7 @@ from fastapi import params
 from fastapi.dependencies.models import Dependant
 from fastapi.security.base import SecurityBase
 
+from bimetal.compile import reason
 from bimetal.compile.application import overridden
 from bimetal.compile.plan import DirectPlan, Lane, RoutePlan, StepPlan
 from bimetal.compile.reason import NotCompiled
@@ -51,8 +52,8 @@ def compile_python_route(
     """
     for name in ("handle", "matches", "__call__"):
         if overridden(route, fastapi.routing.APIRoute, (name,)):
-            raise NotCompiled(f"APIRoute.{name} was replaced on this route")
-    handler = _closure(effective.app, "request_response").get("f")
+            raise NotCompiled(reason.ROUTE_REPLACED, method=name)
+    handler: Any = _closure(effective.app, "request_response").get("f")
     endpoint: Callable[..., Any] = effective.endpoint
     site = Site(route=route, context=context, within=within)
     shared = {"path": effective.path, "methods": methods, "name": qualified_name(endpoint)}
@@ -61,16 +62,25 @@ def compile_python_route(
     except NotCompiled as why:
         # Whatever it is, it takes a request and gives a response.
         return RoutePlan(
-            lane="async", reason=str(why), start="loop", body="stream", operation=Operation.of_handler(site, handler), **shared
+            lane="async",
+            reason=str(why),
+            start="loop",
+            body="stream",
+            operation=Operation.of_handler(site, handler),
+            **shared,
         )
     dependant: Dependant = settings["dependant"]
     if dependant.call is not endpoint:
-        raise NotCompiled("the handler was replaced after the route was made")
+        raise NotCompiled(reason.HANDLER_REPLACED)
     lane = _lane(endpoint)
     if lane is None or settings["is_sse_stream"] or settings["is_json_stream"]:
-        reason = "streams its response, FastAPI's own handler runs it"
         return RoutePlan(
-            lane="async", reason=reason, start="loop", body="stream", operation=Operation.of_handler(site, handler), **shared
+            lane="async",
+            reason=reason.STREAMS(),
+            start="loop",
+            body="stream",
+            operation=Operation.of_handler(site, handler),
+            **shared,
         )
     steps = compile_steps(dependant, effective.param_convertors, settings["embed_body_fields"])
     response = compile_response(settings, endpoint)
@@ -89,9 +99,7 @@ def compile_python_route(
         response=response,
         start=_start(steps) if within.stack is None else "loop",
         body=_arrival(steps, body),
-        operation=Operation(
-            site, steps, response, body, settings["dependency_overrides_provider"], overridden_steps
-        ),
+        operation=Operation(site, steps, response, body, settings["dependency_overrides_provider"], overridden_steps),
         **shared,
     )
 
@@ -104,10 +112,10 @@ def dependency_names(dependant: Dependant) -> list[str]:
 def handler_settings(handler: Any, route: Any) -> dict[str, Any]:
     """What the route's handler was built with. Raises NotCompiled when it is not the handler FastAPI builds."""
     if overridden(route, fastapi.routing.APIRoute, ("get_route_handler",)):
-        raise NotCompiled(f"{type(route).__name__}.get_route_handler makes the route's handler")
+        raise NotCompiled(reason.OWN_HANDLER, route_class=type(route).__name__)
     settings = _closure(handler, "get_request_handler")
     if not all(name in settings for name in _SETTINGS):
-        raise NotCompiled("FastAPI's request handler has an unknown form")
+        raise NotCompiled(reason.UNKNOWN_HANDLER)
     return settings
 
 
@@ -119,7 +127,7 @@ def _closure(function: Any, made_by: str) -> dict[str, Any]:
         or hasattr(function, "__wrapped__")
     ):
         by = getattr(function, "__module__", None) or type(function).__module__
-        raise NotCompiled(f"the route's handler was wrapped by {by}")
+        raise NotCompiled(reason.HANDLER_WRAPPED, module=by)
     cells = function.__closure__ or ()
     return {name: cell.cell_contents for name, cell in zip(function.__code__.co_freevars, cells, strict=True)}
 

@@ -12,7 +12,7 @@ from starlette.convertors import Convertor
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from bimetal.binding import binding_of
-from bimetal.compile import application
+from bimetal.compile import application, reason
 from bimetal.compile.application import overridden, router_obstacle
 from bimetal.compile.edge import Recognised
 from bimetal.compile.native import Handlers, compile_native_route, describe
@@ -108,9 +108,9 @@ class Compilation:
 
     def _compile(self) -> Iterator[RoutePlan]:
         for route in self.app.router.routes:
-            reason = _unreadable_include(route)
-            if reason is not None:
-                yield self._barrier_plan(route, reason)
+            why = _unreadable_include(route)
+            if why is not None:
+                yield self._barrier_plan(route, why)
                 continue
             for found in _standing(route):
                 plan = self._plan(found)
@@ -127,7 +127,7 @@ class Compilation:
             return self._mount_plan(found)
         base = fastapi.routing.APIRoute if isinstance(route, fastapi.routing.APIRoute) else Route
         if not isinstance(route, Route) or overridden(route, base, ("matches", "__call__")) is not None:
-            return self._barrier_plan(route, f"{_shown(route)} decides for itself what it matches")
+            return self._barrier_plan(route, reason.DECIDES_ITSELF(route=_shown(route)))
         if isinstance(route, fastapi.routing.APIRoute):
             return self._api_plan(route, found)
         effective = found.effective
@@ -138,8 +138,8 @@ class Compilation:
                 "operations only; declare the route with @app.get(...) or another of FastAPI's decorators"
             )
         documentation = getattr(endpoint, "__module__", None) == "fastapi.applications"
-        reason = "documentation page of FastAPI" if documentation else "Starlette route that takes the Request"
-        return self._asgi_plan(effective, qualified_name(endpoint), reason)
+        why = reason.DOCUMENTATION() if documentation else reason.STARLETTE_ROUTE()
+        return self._asgi_plan(effective, qualified_name(endpoint), why)
 
     def _api_plan(self, route: fastapi.routing.APIRoute, found: _Found) -> RoutePlan:
         effective = found.effective
@@ -156,17 +156,17 @@ class Compilation:
                 if plan is not None:
                     return plan
             self.absent.append(binding.name)
-            absent = f"native handler {binding.name!r} is not available, the Python body runs"
-        reason = self._common_reason(effective)
-        if reason is None:
+            absent = reason.ABSENT(name=binding.name)
+        why = self._common_reason(effective)
+        if why is None:
             try:
                 return self._python_plan(route, found, methods, absent)
-            except NotCompiled as why:
-                reason = str(why)
-        return self._asgi_plan(effective, name, "; ".join(filter(None, (absent, reason))))
+            except NotCompiled as refusal:
+                why = str(refusal)
+        return self._asgi_plan(effective, name, "; ".join(filter(None, (absent, why))))
 
     def _python_plan(
-        self, route: fastapi.routing.APIRoute, found: _Found, methods: tuple[str, ...], reason: str | None
+        self, route: fastapi.routing.APIRoute, found: _Found, methods: tuple[str, ...], absent: str | None
     ) -> RoutePlan:
         # Imported here: these read internals that only the known FastAPI versions have.
         from bimetal.compile.python_route import compile_python_route
@@ -181,7 +181,7 @@ class Compilation:
                 self.stack = stack_of(self.app)
         within = Within(self._errors, self.stack, len(self.edge.done), holding(self.edge))
         plan = compile_python_route(route, found.effective, found.context, methods, within)
-        return replace(plan, reason="; ".join(filter(None, (reason, plan.reason))) or None)
+        return replace(plan, reason="; ".join(filter(None, (absent, plan.reason))) or None)
 
     def _mount_plan(self, found: _Found) -> RoutePlan:
         effective = found.effective
@@ -197,36 +197,36 @@ class Compilation:
             methods=(),
             lane="asgi",
             name=f"{type(target).__module__}.{type(target).__qualname__}",
-            reason=self._common_reason(effective) or "mounted application",
+            reason=self._common_reason(effective) or reason.MOUNTED(),
         )
 
-    def _asgi_plan(self, effective: Any, name: str, reason: str) -> RoutePlan:
+    def _asgi_plan(self, effective: Any, name: str, why: str) -> RoutePlan:
         return RoutePlan(
             path=_widened(effective.path, effective.param_convertors),
             methods=_methods(effective),
             lane="asgi",
             name=name,
-            reason=reason,
+            reason=why,
         )
 
-    def _barrier_plan(self, route: Any, reason: str) -> RoutePlan:
+    def _barrier_plan(self, route: Any, why: str) -> RoutePlan:
         self.barrier = self.barrier or _shown(route)
-        return RoutePlan(path=_EVERYTHING, methods=(), lane="asgi", name=_shown(route), reason=reason)
+        return RoutePlan(path=_EVERYTHING, methods=(), lane="asgi", name=_shown(route), reason=why)
 
     def _common_reason(self, effective: Any) -> str | None:
         if self.barrier is not None:
-            return f"stands behind {self.barrier}, which may take its requests; declare it earlier"
+            return reason.BEHIND(route=self.barrier)
         for name, convertor in getattr(effective, "param_convertors", {}).items():
             if not _known(convertor):
-                return f"path parameter {name!r} has a convertor of the application's own"
+                return reason.CONVERTOR(name=name)
         return self.obstacle
 
 
 def _root_path_obstacle(root_path: str, path_prefix: str) -> str | None:
     if path_prefix and root_path not in ("", path_prefix):
-        return f"the application's root_path {root_path!r} is not the server's {path_prefix!r}"
+        return reason.ROOT_PATH_DIFFERS(root_path=root_path, server_root_path=path_prefix)
     if root_path and (not root_path.startswith("/") or root_path.endswith("/") or "{" in root_path):
-        return f"root_path {root_path!r} is not of the form /path"
+        return reason.ROOT_PATH_FORM(root_path=root_path)
     return None
 
 
@@ -234,9 +234,9 @@ def _prefixed(plans: list[RoutePlan], root_path: str) -> Iterator[RoutePlan]:
     """The plans for requests whose path does start with the root path; what none of them takes is FastAPI's."""
     for plan in plans:
         yield replace(plan, path=root_path + plan.path)
-    reason = "under root_path"
-    yield RoutePlan(path=root_path, methods=(), lane="asgi", name="root_path", reason=reason)
-    yield RoutePlan(path=root_path + _EVERYTHING, methods=(), lane="asgi", name="root_path", reason=reason)
+    why = reason.UNDER_ROOT_PATH()
+    yield RoutePlan(path=root_path, methods=(), lane="asgi", name="root_path", reason=why)
+    yield RoutePlan(path=root_path + _EVERYTHING, methods=(), lane="asgi", name="root_path", reason=why)
 
 
 def _standing(route: BaseRoute) -> Iterator[_Found]:
@@ -255,11 +255,11 @@ def _unreadable_include(route: BaseRoute) -> str | None:
     router = getattr(route, "original_router", None)
     if router is None:
         return None
-    if reason := router_obstacle(router):
-        return reason
+    if why := router_obstacle(router):
+        return why
     for inner in router.routes:
-        if reason := _unreadable_include(inner):
-            return reason
+        if why := _unreadable_include(inner):
+            return why
     return None
 
 

@@ -17,7 +17,6 @@ from bimetal.compile import fields
 from bimetal.compile.body import whole_body
 from bimetal.compile.params import compile_params
 from bimetal.compile.plan import ParamPlan, StepKind, StepPlan
-from bimetal.compile.reason import NotCompiled
 
 Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
 
@@ -65,8 +64,9 @@ class _Flattened:
     def overridden(self, dependency: models.Dependant) -> models.Dependant:
         if not self.overrides:
             return dependency
-        assert dependency.call is not None and dependency.path is not None
-        options = {"concurrency": dependency.concurrency} if hasattr(dependency, "concurrency") else {}
+        assert dependency.call is not None
+        assert dependency.path is not None
+        options: dict[str, Any] = {"concurrency": dependency.concurrency} if hasattr(dependency, "concurrency") else {}
         # FastAPI reads every dependency anew once there are overrides, the replaced and the others.
         return utils.get_dependant(
             path=dependency.path,
@@ -107,12 +107,7 @@ class _Flattened:
         )
 
     def params(self, dependant: models.Dependant) -> tuple[ParamPlan, ...] | None:
-        if self.overrides:
-            return None
-        try:
-            return compile_params(dependant, dict(self.convertors))
-        except NotCompiled:
-            return None
+        return None if self.overrides else compile_params(dependant, self.convertors)
 
 
 def step_kind(call: Callable[..., Any]) -> StepKind:
@@ -126,11 +121,11 @@ def step_kind(call: Callable[..., Any]) -> StepKind:
     return "function"
 
 
-def _never_waits(call: Callable[..., Any]) -> bool:
+def _never_waits(call: Any) -> bool:
     """Whether it is one of FastAPI's security schemes, which are `async def` and wait for nothing."""
     if not isinstance(call, SecurityBase):
         return False
-    method = type(call).__call__  # type: ignore[operator]
+    method = type(call).__call__
     return bool(getattr(method, "__module__", "").startswith("fastapi.security."))
 
 

@@ -6,6 +6,8 @@ import re
 
 import fastapi
 
+from bimetal.compile import reason
+
 #: First and last minor version (both included) whose `get_request_handler` the compiler was checked against.
 TESTED: tuple[tuple[int, int], tuple[int, int]] = ((0, 160), (0, 163))
 
@@ -27,7 +29,4 @@ def untested(version: str | None = None) -> str | None:
     (low, high) = TESTED
     if parsed is not None and low <= parsed <= high:
         return None
-    return (
-        f"FastAPI {version} is outside the versions Bimetal compiles "
-        f"({low[0]}.{low[1]} to {high[0]}.{high[1]}); install one of those"
-    )
+    return reason.VERSION(version=version, first=f"{low[0]}.{low[1]}", last=f"{high[0]}.{high[1]}")

@@ -13,7 +13,6 @@ from starlette.exceptions import HTTPException
 
 from bimetal.lane.exchange import Exchange
 
-
 _LOADS = json.loads
 
 

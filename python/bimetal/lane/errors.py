@@ -22,7 +22,7 @@ from bimetal.lane.exchange import Exchange
 Observer = Callable[[Scope, Send], Send]
 
 #: Handlers that wait for nothing and do not look at the request.
-_IMMEDIATE = (http_exception_handler, request_validation_exception_handler)
+_IMMEDIATE: tuple[Any, ...] = (http_exception_handler, request_validation_exception_handler)
 
 
 class ErrorHandling:
@@ -57,7 +57,7 @@ class ErrorHandling:
     async def answer(self, exchange: Exchange, error: Exception) -> None:
         """Answer with what the handler for `error` gives. Raises `error` where there is none."""
         by_class, by_status = self.handlers
-        handler = by_status.get(error.status_code) if isinstance(error, HTTPException) else None
+        handler: Any = by_status.get(error.status_code) if isinstance(error, HTTPException) else None
         if handler is None:
             handler = _lookup_exception_handler(by_class, error)
         if handler is None:

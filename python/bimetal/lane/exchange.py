@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Generator
 from contextlib import AsyncExitStack
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _plain_classes: dict[type, bool] = {}
 
 
+@final
 class Encoded:
     """A result that is JSON bytes already, held by the request's `RouteCall`."""
 
@@ -186,7 +187,7 @@ class Exchange:
                 self.started = True
                 return
             response = Response(call.encoded(), response.status_code, media_type="application/json")
-        body = response.whole if type(response) is Passed else None
+        body: bytes | memoryview | None = response.whole if type(response) is Passed else None
         if body is None and is_plain(type(response)):
             body = response.body
         if body is not None and (self.direct or self.inner is not None):
@@ -281,5 +282,5 @@ def is_plain(response_class: type) -> bool:
     """Whether sending such a response is sending its status, headers and body."""
     plain = _plain_classes.get(response_class)
     if plain is None:
-        plain = _plain_classes[response_class] = response_class.__call__ is Response.__call__  # type: ignore[operator]
+        plain = _plain_classes[response_class] = response_class.__call__ is Response.__call__
     return plain

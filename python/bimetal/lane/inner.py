@@ -1,4 +1,4 @@
-"""The layers inside a middleware's `dispatch`, run by its `call_next` in the same task but in a context of their own."""
+"""The layers inside a middleware's `dispatch`, run by its `call_next` in the same task, in a context of their own."""
 
 from __future__ import annotations
 

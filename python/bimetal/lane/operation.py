@@ -170,9 +170,7 @@ class Operation:
         """Answer an exchange, with the application's exception handlers. Raises what these do not handle."""
         await self._serve(exchange, self._answer)
 
-    async def _serve(
-        self, exchange: Exchange, answer: Callable[[Exchange], Awaitable[Response | Encoded]]
-    ) -> None:
+    async def _serve(self, exchange: Exchange, answer: Callable[[Exchange], Awaitable[Response | Encoded]]) -> None:
         errors = self.site.errors
         try:
             try:
@@ -187,9 +185,7 @@ class Operation:
             # The application's own layer: for what the handlers raise themselves.
             await errors.answer(exchange, error)
 
-    async def _respond(
-        self, exchange: Exchange, answer: Callable[[Exchange], Awaitable[Response | Encoded]]
-    ) -> None:
+    async def _respond(self, exchange: Exchange, answer: Callable[[Exchange], Awaitable[Response | Encoded]]) -> None:
         if not (self.has_exits or (self.overridable and self.overridable.dependency_overrides)):
             await exchange.deliver(await answer(exchange))
             return

@@ -133,7 +133,7 @@ class Stack:
                 made.append(instance)
                 return instance
 
-            return Middleware(make, *middleware.args, **middleware.kwargs)  # type: ignore[arg-type]
+            return Middleware(make, *middleware.args, **middleware.kwargs)
 
         def innermost(app: ASGIApp) -> ASGIApp:
             self._rest = app
@@ -149,7 +149,7 @@ class Stack:
             exception_handlers=dict(self.app.exception_handlers),
             user_middleware=[
                 *(layer(middleware, number + 1) for number, middleware in enumerate(layers)),
-                Middleware(innermost),  # type: ignore[arg-type]
+                Middleware(innermost),
             ],
             router=self.app.router,
         )

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, WebSocket
 
+from bimetal.compile import reason
 from bimetal.compile.plan import RoutePlan, StepPlan
 from bimetal.testing import TestClient
 from conformance import plugin
 from conformance.report import Run, as_text, grouped, reasons, share, unattributed
 from conformance.traffic import Traffic
 from conformance.verdict import judge
-
 
 STEPS = (StepPlan(call=len, kind="function", dependant=None),)
 
@@ -167,15 +167,15 @@ def test_the_share_that_is_compiled() -> None:
 
 def test_alike_reasons_are_one() -> None:
     rows = [
-        {"kind": "operation", "reason": "header parameter 'a'", "count": 2},
-        {"kind": "operation", "reason": "header parameter 'b'", "count": 3},
-        {"kind": "operation", "reason": "several body parameters: 'a', 'b'", "count": 1},
-        {"kind": "operation", "reason": "depends on get_db", "count": 4},
+        {"kind": "operation", "reason": reason.OWN_HANDLER(route_class="A"), "count": 2},
+        {"kind": "operation", "reason": reason.OWN_HANDLER(route_class="B"), "count": 3},
+        {"kind": "operation", "reason": reason.CONVERTOR(name="n"), "count": 4},
+        {"kind": "unrouted", "reason": "path that no plan has: answered 404", "count": 1},
     ]
     assert grouped(rows) == [
-        (5, "operation", "header parameter '…'"),
-        (4, "operation", "depends on …"),
-        (1, "operation", "several body parameters: '…'"),
+        (5, "operation", "ROUTE_CLASS.get_route_handler makes the route's handler"),
+        (4, "operation", "path parameter 'NAME' has a convertor of the application's own"),
+        (1, "unrouted", "path that no plan has: answered 404"),
     ]
 
 

@@ -22,11 +22,13 @@ from fastapi import (
     Security,
     UploadFile,
 )
-from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from fastapi.requests import HTTPConnection
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.security import HTTPBasic
+from fastapi.sse import EventSourceResponse
 from pydantic import BaseModel
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.routing import BaseRoute, Host, Match, Mount, Route
 
 from bimetal import APIRouter, Bimetal
@@ -40,15 +42,24 @@ class Item(BaseModel):
 def get_db() -> None: ...
 
 
+async def get_client() -> None: ...
+
+
 def headers(x: Annotated[list[str], Header()]): ...
 def cookies(x: Annotated[Item, Cookie()]): ...
 def form(x: Annotated[str, Form()]): ...
 def upload(x: UploadFile): ...
 def dependency(x: Annotated[None, Depends(get_db)]): ...
+def waiting_dependency(x: Annotated[None, Depends(get_client)], y: Annotated[None, Depends(get_db)]): ...
+async def waits_later(x: Annotated[None, Depends(get_db)], y: Annotated[None, Depends(get_client)]): ...
 def security(x: Annotated[Any, Security(HTTPBasic())]): ...
+async def security_on_loop(x: Annotated[Any, Security(HTTPBasic())]): ...
+def own_connection(connection: HTTPConnection): ...
 def request(request: Request): ...
+def request_and_body(request: Request, item: Item): ...
 def response(response: Response): ...
 def background(tasks: BackgroundTasks): ...
+def one_body(a: Item, q: int = 1): ...
 def two_bodies(a: Item, b: Item): ...
 def embedded(a: Annotated[Item, Body(embed=True)]): ...
 def query_list(x: Annotated[list[int], Query()]): ...
@@ -59,6 +70,10 @@ def generator():
 
 async def async_generator():
     yield 1
+
+
+def opened(x: Annotated[Any, Depends(generator)]): ...
+def connected(x: Annotated[Any, Depends(async_generator)]): ...
 
 
 def wrapped(function: Any) -> Any:
@@ -76,37 +91,93 @@ class Callable:
     def __call__(self): ...
 
 
-REASONS = [
-    (headers, {}, "header parameter 'x' is a list"),
-    (cookies, {}, "cookie parameter 'x' is a parameter model"),
-    (form, {}, "'x' is a form field"),
-    (upload, {}, "'x' is an uploaded file"),
-    (dependency, {}, "depends on get_db"),
-    (security, {}, "depends on HTTPBasic"),
-    (request, {}, "takes the Request (parameter 'request')"),
-    (response, {}, "takes the Response (parameter 'response')"),
-    (background, {}, "takes the BackgroundTasks (parameter 'tasks')"),
-    (two_bodies, {}, "several body parameters: 'a', 'b'"),
-    (embedded, {}, "body parameter 'a' is embedded"),
-    (query_list, {}, "query parameter 'x' is a list"),
-    (query_model, {}, "query parameter 'x' is a parameter model"),
-    (generator, {}, "streams its response"),
-    (async_generator, {"response_class": HTMLResponse}, "the handler is a generator"),
-    (wrapped(coroutine), {}, "the handler is a plain function around a coroutine function"),
-    (functools.partial(coroutine), {"operation_id": "p"}, "the handler is a partial, not a function"),
-    (Callable(), {"operation_id": "c"}, "the handler is a Callable, not a function"),
-    (get_db, {"response_class": PlainTextResponse}, "response class PlainTextResponse"),
-    (get_db, {"status_code": 204}, "status 204 has no body"),
-    (get_db, {"dependencies": [Depends(get_db)]}, "depends on get_db"),
+#: Handler, options of the route; lane, whether it is a bare call, where it starts, how its body arrives.
+PLANS = [
+    (get_db, {}, "sync", True, "runner", "whole"),
+    (coroutine, {}, "async", True, "loop", "whole"),
+    (one_body, {}, "sync", True, "runner", "whole"),
+    (headers, {}, "sync", False, "runner", "whole"),
+    (cookies, {}, "sync", False, "runner", "whole"),
+    (query_list, {}, "sync", False, "runner", "whole"),
+    (query_model, {}, "sync", False, "runner", "whole"),
+    (two_bodies, {}, "sync", False, "runner", "whole"),
+    (embedded, {}, "sync", False, "runner", "whole"),
+    (form, {}, "sync", False, "runner", "small"),
+    (upload, {}, "sync", False, "runner", "small"),
+    (request, {}, "sync", False, "runner", "stream"),
+    (own_connection, {}, "sync", False, "runner", "stream"),
+    (request_and_body, {}, "sync", False, "runner", "whole"),
+    (response, {}, "sync", False, "runner", "whole"),
+    (background, {}, "sync", False, "runner", "whole"),
+    (dependency, {}, "sync", False, "runner", "whole"),
+    (get_db, {"dependencies": [Depends(get_db)]}, "sync", False, "runner", "whole"),
+    (coroutine, {"dependencies": [Depends(get_db)]}, "async", False, "runner", "whole"),
+    (waiting_dependency, {}, "sync", False, "loop", "whole"),
+    (waits_later, {}, "async", False, "runner", "whole"),
+    (opened, {}, "sync", False, "runner", "whole"),
+    (connected, {}, "sync", False, "loop", "whole"),
+    (security, {}, "sync", False, "runner", "whole"),
+    (security_on_loop, {}, "async", False, "loop", "whole"),
+    (get_db, {"response_class": PlainTextResponse}, "sync", False, "runner", "whole"),
+    (get_db, {"status_code": 204}, "sync", False, "runner", "whole"),
+    (get_db, {"status_code": 201}, "sync", True, "runner", "whole"),
+    (get_db, {"response_class": JSONResponse}, "sync", True, "runner", "whole"),
+    (wrapped(coroutine), {}, "async", True, "loop", "whole"),
+    (functools.partial(coroutine), {"operation_id": "p"}, "async", True, "loop", "whole"),
+    (Callable(), {"operation_id": "c"}, "sync", True, "runner", "whole"),
 ]
 
 
-@pytest.mark.parametrize(("handler", "options", "reason"), REASONS, ids=[reason for *_, reason in REASONS])
-def test_reasons_of_a_route(handler, options, reason):
+def plan_of(handler: Any, **options: Any) -> Any:
     app = FastAPI(openapi_url=None)
     app.post("/x", name="x", **options)(handler)
     (plan,) = compile_app(app)
-    assert (plan.lane, plan.reason) == ("asgi", reason)
+    return plan
+
+
+@pytest.mark.parametrize(("handler", "options", "lane", "direct", "start", "body"), PLANS)
+def test_plans_of_a_route(handler, options, lane, direct, start, body):
+    plan = plan_of(handler, **options)
+    assert (plan.lane, plan.direct is not None, plan.start, plan.body) == (lane, direct, start, body)
+    assert plan.reason is None
+    assert plan.steps[-1].call is handler
+    assert plan.operation.steps is plan.steps
+
+
+def test_a_bare_call():
+    plan = plan_of(one_body, status_code=201)
+    assert (plan.direct.handler, plan.direct.body.keyword, plan.direct.status) == (one_body, "a", 201)
+    assert plan_of(get_db).direct.body is None
+    assert plan_of(get_db).direct.status == 200
+
+
+@pytest.mark.parametrize("options", [{}, {"response_class": HTMLResponse}, {"response_class": EventSourceResponse}])
+@pytest.mark.parametrize("handler", [generator, async_generator])
+def test_streams_are_left_to_fastapis_own_handler(handler, options):
+    plan = plan_of(handler, **options)
+    assert (plan.lane, plan.steps, plan.direct, plan.start, plan.body) == ("async", (), None, "loop", "stream")
+    assert plan.reason == "streams its response, FastAPI's own handler runs it"
+    assert plan.operation.handler is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "encoded", "status"),
+    [
+        ({}, True, None),
+        ({"response_model": Item}, True, None),
+        ({"response_class": JSONResponse, "response_model": Item}, True, None),
+        ({"response_class": PlainTextResponse}, False, None),
+        ({"response_class": PlainTextResponse, "response_model": str}, False, None),
+        ({"status_code": 204}, False, 204),
+        ({"status_code": 304, "response_model": None}, False, 304),
+        ({"status_code": 201}, True, 201),
+    ],
+)
+def test_responses(options, encoded, status):
+    response = plan_of(get_db, **options).response
+    assert (response.encoded, response.status) == (encoded, status)
+    assert (response.content is None) is encoded
+    assert (response.validate is not None) is (encoded and "response_model" in options)
 
 
 def simple(a: int = 1):
@@ -126,7 +197,7 @@ def test_simple_routes_are_compiled(kind, options):
     app.get("/x", **options)(simple)
     (plan,) = compile_app(app)
     assert (plan.lane, plan.reason) == ("sync", None)
-    assert plan.response.status == options.get("status_code", 200)
+    assert plan.direct.status == options.get("status_code", 200)
 
 
 def test_application_reasons(monkeypatch):
@@ -137,12 +208,6 @@ def test_application_reasons(monkeypatch):
         (plan,) = compile_app(app)
         assert plan.lane == "asgi"
         return plan.reason
-
-    async def tracer(request, call_next): ...
-
-    unknown = app_with(lambda app: app.add_middleware(AsyncExitStackMiddleware))
-    assert unknown == "the application has middleware: AsyncExitStackMiddleware"
-    assert app_with(lambda app: app.middleware("http")(tracer)) == "the application has middleware: tracer"
 
     def replace_call(app):
         app.build_middleware_stack = lambda: app.router
@@ -165,6 +230,28 @@ def test_application_reasons(monkeypatch):
         assert app_with(lambda app: None).startswith("FastAPI 9.1.0 is outside the versions Bimetal compiles")
 
 
+async def tracer(request, call_next):
+    return await call_next(request)
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda app: app.middleware("http")(tracer),
+        lambda app: app.add_middleware(BaseHTTPMiddleware, dispatch=tracer),
+        lambda app: app.add_middleware(type("Pure", (), {"__init__": lambda self, app: None})),
+    ],
+)
+def test_within_middleware_operations_start_on_the_loop(add):
+    """Bare calls do not pass middleware."""
+    app = FastAPI(openapi_url=None)
+    app.get("/x")(simple)
+    app.get("/depends")(dependency)
+    add(app)
+    for plan in compile_app(app):
+        assert (plan.lane, plan.reason, plan.direct, plan.start) == ("sync", None, None, "loop")
+
+
 @pytest.mark.parametrize(
     ("version", "known"), [("0.163.2", True), ("0.160.0", True), ("0.159.9", False), ("1.0.0", False), ("dev", False)]
 )
@@ -182,7 +269,7 @@ def test_attributes_changed_later_change_nothing():
     app.routes[0].response_field = None
     app.routes[0].status_code = 418
     (plan,) = compile_app(app)
-    assert plan.response.status == 200
+    assert plan.response.status is None
     assert plan.response.validate is not None
 
 
@@ -261,13 +348,21 @@ def test_routes_behind_one_that_decides_for_itself(add, name):
     assert behind.reason == f"stands behind {name}, which may take its requests; declare it earlier"
 
 
-def test_own_route_class_keeps_its_place():
+def test_an_own_route_class_that_makes_the_handler_anew():
     app = FastAPI(openapi_url=None)
     app.router.add_api_route("/o", simple, route_class_override=OwnHandler)
     app.get("/behind")(simple)
     own, behind = compile_app(app)
-    assert own.reason == "route class OwnHandler"
-    assert behind.lane == "sync"
+    assert own.reason == "OwnHandler.get_route_handler makes the route's handler"
+    assert (own.lane, own.steps, own.direct, own.start, own.body) == ("async", (), None, "loop", "stream")
+    assert (behind.lane, behind.direct is not None) == ("sync", True)
+
+
+def test_an_own_route_class_that_changes_no_handling():
+    app = FastAPI(openapi_url=None)
+    app.router.add_api_route("/o", simple, route_class_override=type("Named", (fastapi.routing.APIRoute,), {}))
+    (plan,) = compile_app(app)
+    assert (plan.lane, plan.reason, plan.direct is not None) == ("sync", None, True)
 
 
 def test_own_convertors_are_widened():
@@ -298,9 +393,10 @@ def test_included_routers():
     app.include_router(guarded, dependencies=[Depends(get_db)])
     app.include_router(guarded, prefix="/html", default_response_class=HTMLResponse)
     plans = plans_of(app)
-    assert plans["/app/outer/p/inner/x/{a}"].lane == "sync"
-    assert plans["/g"].reason == "depends on get_db"
-    assert plans["/html/g"].reason == "response class HTMLResponse"
+    assert plans["/app/outer/p/inner/x/{a}"].direct is not None
+    assert [step.call for step in plans["/g"].steps] == [get_db, simple]
+    assert plans["/html/g"].response.make is HTMLResponse
+    assert {plan.lane for plan in plans.values()} == {"sync"}
 
 
 def test_kinds_of_parameters():
@@ -318,7 +414,7 @@ def test_kinds_of_parameters():
         f: Any = None,
     ): ...
 
-    params = {param.keyword: param for param in compile_app(app)[0].params}
+    params = {param.keyword: param for param in compile_app(app)[0].steps[0].params}
     assert {name: param.kind for name, param in params.items()} == {
         "p": "str",
         "n": "int",

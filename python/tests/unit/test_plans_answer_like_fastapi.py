@@ -1,4 +1,7 @@
-"""Whatever a plan answers is what FastAPI answers: status, headers, body, and what leaves the application."""
+"""Bare calls of handlers, and what does not fit one, answer as FastAPI does: status, headers, body, and what is raised.
+
+What has dependencies, forms or injected objects is in `test_operations_answer_like_fastapi.py`.
+"""
 
 from __future__ import annotations
 
@@ -304,16 +307,24 @@ def test_same_exception(clients, url):
         planned.get(url)
     # The line differs: each application was made by a call of its own, of the same function.
     assert str(error.value) == str(expected.value)
-    assert runner.lanes[-1] in ("sync", "async")
+    assert runner.ways[-1][0] in ("sync", "async")
 
 
-def test_the_plans_did_answer(clients):
+@pytest.mark.parametrize(
+    ("url", "lane", "way"),
+    [
+        ("/plain/1", "sync", "direct"),
+        ("/stream", "async", "direct"),
+        (f"/rich/red/{UUID}", "async", "operation"),
+        ("/api/in/3/5/deep/why", "sync", "direct"),
+        ("/plain/x", "sync", "operation"),
+        ("/nowhere", "asgi", "asgi"),
+    ],
+)
+def test_the_plans_did_answer(clients, url, lane, way):
     _, planned, runner = clients
-    for url, lane in (("/plain/1", "sync"), (f"/rich/red/{UUID}", "async"), ("/api/in/3/5/deep/why", "sync")):
-        planned.get(url)
-        assert runner.lanes[-1] == lane
-    planned.get("/plain/x")
-    assert runner.lanes[-1] == "asgi"
+    planned.get(url)
+    assert runner.ways[-1] == (lane, way)
 
 
 def test_exception_handlers_see_the_scope_of_routing():
@@ -344,7 +355,7 @@ def test_exception_handlers_see_the_scope_of_routing():
     app = build()
     runner = PlanRunner(app, compile_app(app))
     answer = TestClient(runner).get("/t/4")
-    assert runner.lanes == ["sync"]
+    assert runner.ways == [("sync", "direct")]
     assert answer.json() == TestClient(build()).get("/t/4").json()
 
 
