@@ -193,7 +193,11 @@ class Exchange:
         if body is not None and (self.direct or self.inner is not None):
             if self.inner is not None:
                 self.started = True
-                await self.inner.hand_over(response.status_code, response.raw_headers, bytes(body))
+                self.inner.give(response.status_code, response.raw_headers, body)
+                if response.background is None and self.stacks is None:
+                    # Nothing is left to do that has to wait.
+                    return
+                await self.inner.until_sent()
             else:
                 call.respond(response.status_code, response.raw_headers, body)
                 self.started = True
@@ -207,8 +211,6 @@ class Exchange:
 
     def parts(self) -> Send:
         """ASGI's `send` for a response that comes in parts."""
-        if self.inner is not None:
-            self.inner.expect_parts()
         send = self.noting(self.send)
         holding = self.site.within.holding
         return Held(send, holding) if self.direct and holding else send
