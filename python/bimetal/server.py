@@ -17,10 +17,10 @@ from bimetal._core import Engine, set_log
 from bimetal.compile import Compilation, RoutePlan
 from bimetal.compile.application import edge
 from bimetal.compile.edge import Recognised
-from bimetal.lane.entry import EntryPoint
 from bimetal.compile.native import bypassed_by_app, unknown_handler
 from bimetal.compile.reason import BYPASSES, GIVEN
 from bimetal.errors import BimetalError, PluginError
+from bimetal.lane.entry import EntryPoint
 from bimetal.lifespan import LifespanMode, LifespanRun
 from bimetal.options import Limits
 from bimetal.plugins import Plugin, Plugins, missing_plugin

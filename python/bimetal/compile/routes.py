@@ -170,8 +170,8 @@ class Compilation:
     ) -> RoutePlan:
         # Imported here: these read internals that only the known FastAPI versions have.
         from bimetal.compile.python_route import compile_python_route
-        from bimetal.lane.errors import ErrorHandling
         from bimetal.lane.entry import holding
+        from bimetal.lane.errors import ErrorHandling
         from bimetal.lane.operation import Within
         from bimetal.lane.stack import stack_of
 

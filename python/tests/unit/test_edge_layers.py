@@ -25,9 +25,9 @@ from bimetal import Bimetal
 from bimetal._core import BimetalError, EdgeLayer
 from bimetal.compile import application, compile_app, edge
 from bimetal.compile.edge import at_edge, recognise
-from bimetal.lane.entry import EntryPoint
 from bimetal.compile.origin_regex import translate
 from bimetal.errors import RouteError
+from bimetal.lane.entry import EntryPoint
 from bimetal.testing import TestClient
 
 
