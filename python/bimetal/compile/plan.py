@@ -51,7 +51,7 @@ class BodyPlan:
     """The argument of the handler that is the request's JSON body."""
 
     keyword: str
-    #: Called with what `json.loads` gives. Returns the value, or raises: FastAPI's functions then judge the body.
+    #: Called with what `json.loads` gives, once. Returns the value, or raises ValidationError, which makes the 422.
     validate: Callable[[Any], Any]
     required: bool = True
     default: Any = None

@@ -11,6 +11,8 @@ from collections.abc import Generator, Mapping
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
@@ -69,6 +71,11 @@ class PlanRunner:
                 arguments = call.direct_arguments()
             except Doubtful:
                 pass
+            except RequestValidationError as error:
+                self.ways.append((plan.lane, "direct"))
+                call.on_loop = True
+                await plan.operation.settle(call, error)
+                return
             else:
                 self.ways.append((plan.lane, "direct"))
                 await answer_directly(plan, call, arguments)
@@ -162,7 +169,7 @@ class Call:
             return None
 
     def direct_arguments(self) -> dict[str, Any]:
-        """The keyword arguments of a bare call."""
+        """The keyword arguments of a bare call. Raises RequestValidationError for a body of another form."""
         values = self.values(0)
         if values is None:
             raise Doubtful
@@ -235,7 +242,10 @@ class Call:
             raise Doubtful from None
         if value is None:
             raise Doubtful
-        return validated(plan, value)
+        try:
+            return plan.validate(value)
+        except ValidationError as error:
+            raise self.plan.operation.invalid_body(error, value) from None
 
 
 class Thread:
@@ -261,7 +271,7 @@ def param_value(param: ParamPlan, source: Mapping[str, str]) -> Any:
     return convert(text)
 
 
-def validated(plan: ParamPlan | BodyPlan, value: Any) -> Any:
+def validated(plan: ParamPlan, value: Any) -> Any:
     """The plan's validator on a value; a refusal is FastAPI's to word."""
     assert plan.validate is not None
     try:

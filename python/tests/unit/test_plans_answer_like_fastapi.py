@@ -327,6 +327,14 @@ def test_the_plans_did_answer(clients, url, lane, way):
     assert runner.ways[-1] == (lane, way)
 
 
+@pytest.mark.parametrize(("body", "way"), [(b'{"name":1}', "direct"), (b'{"name":', "operation"), (b"", "operation")])
+def test_what_refuses_a_body(clients, body, way):
+    """A validator must not run twice for one value: its refusal is the answer."""
+    _, planned, runner = clients
+    assert planned.post("/item", content=body, headers=JSON).status_code == 422
+    assert runner.ways[-1] == ("sync", way)
+
+
 def test_exception_handlers_see_the_scope_of_routing():
     def build() -> FastAPI:
         app = FastAPI(root_path="/proxy")
