@@ -60,6 +60,7 @@ class Exchange:
         "direct",
         "files",
         "inner",
+        "is_over",
         "on_loop",
         "own_receive",
         "readers",
@@ -92,6 +93,8 @@ class Exchange:
         #: `inner` where that is called directly, through `send` where it is an ASGI application.
         self.direct = send is None
         self.inner = inner
+        #: Whether nothing is inside of what answers that has to wait until the response was sent.
+        self.is_over = True
         #: Whether `receive` is the client's own, but for the readers: no ASGI middleware has a say in the body.
         self.own_receive = receive is None
         #: The requests of middleware around, which may have read the body.
@@ -194,7 +197,7 @@ class Exchange:
             if self.inner is not None:
                 self.started = True
                 self.inner.give(response.status_code, response.raw_headers, body)
-                if response.background is None and self.stacks is None:
+                if response.background is None and self.stacks is None and self.is_over:
                     # Nothing is left to do that has to wait.
                     return
                 await self.inner.until_sent()

@@ -40,7 +40,7 @@ class Passed(_StreamingResponse):
     def body_iterator(self) -> Any:
         """The chunks of the body."""
         if self._iterator is None:
-            self._iterator = _once(self.whole) if self.whole is not None else self._inner.chunks()
+            self._iterator = self._inner.chunks() if self.whole is None else self._inner.once(self.whole)
             self.whole = None
         return self._iterator
 
@@ -65,6 +65,8 @@ class Inner:
         self._release: asyncio.Future[None] | None = None
         #: Whether the response of the outer layer has been sent: what comes now is for nobody.
         self.sent = False
+        #: Whether the outer layer has read the body to its end.
+        self.is_read = False
         self._raised = False
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -91,6 +93,18 @@ class Inner:
         self._raised = True
         raise error from error.__cause__ or error.__context__
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of the layers is left to run."""
+        assert self._task is not None
+        return self._task.done()
+
+    async def once(self, body: Any) -> AsyncIterator[Any]:
+        """The body of a response that is there as a whole."""
+        if body:
+            yield body
+        self.is_read = True
+
     async def chunks(self) -> AsyncIterator[Any]:
         """The body of a response that is sent in parts."""
         while True:
@@ -105,6 +119,7 @@ class Inner:
             if body := message.get("body", b""):
                 yield body
             if not message.get("more_body", False):
+                self.is_read = True
                 return
 
     async def to_end(self) -> None:
@@ -197,8 +212,3 @@ class Inner:
     def _error(self) -> BaseException | None:
         assert self._task is not None
         return None if self._task.cancelled() else self._task.exception()
-
-
-async def _once(body: Any) -> AsyncIterator[Any]:
-    if body:
-        yield body

@@ -90,23 +90,26 @@ class Stack:
 
     async def _dispatch(self, exchange: Exchange, operation: Operation, number: int) -> None:
         request = _CachedRequest(exchange.scope, exchange.receive, exchange.send)
-        inner: Inner | None = None
+        runs: list[Inner] = []
 
         async def call_next(_: Request) -> Response:
-            nonlocal inner
-            if inner is not None:
-                return await _again(self._inner(exchange, request, operation, number))
             inner = self._inner(exchange, request, operation, number)
-            return await inner.until_response()
+            runs.append(inner)
+            response = await inner.until_response()
+            if not all(earlier.is_read for earlier in runs[:-1]):
+                # The messages of both would come through one stream: Starlette finds a body in a head's place.
+                raise AssertionError
+            return response
 
         try:
             response = await self._dispatches[number](request, call_next)
+            exchange.is_over = all(inner.is_over for inner in runs)
             await exchange.deliver(response)
         except BaseException:
-            if inner is not None:
+            for inner in runs:
                 await inner.cancel()
             raise
-        if inner is not None:
+        for inner in runs:
             await inner.to_end()
 
     def _inner(self, outer: Exchange, request: _CachedRequest, operation: Operation, number: int) -> Inner:
@@ -202,10 +205,3 @@ def is_direct(middleware: Middleware) -> bool:
         and issubclass(made_by, BaseHTTPMiddleware)
         and made_by.__call__ is BaseHTTPMiddleware.__call__
     )
-
-
-async def _again(inner: Inner) -> Response:
-    """What comes of calling `call_next` twice: the layers run again, and Starlette finds their messages mixed up."""
-    await inner.until_response()
-    await inner.cancel()
-    raise AssertionError

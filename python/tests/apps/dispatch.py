@@ -211,7 +211,8 @@ async def catches(name: str, request: Request, call_next: CallNext):
     try:
         return await call_next(request)
     except Exception as error:
-        note(name, "caught", name_of(error), type(error.__cause__).__name__)
+        # Not its cause: where Starlette's task group has been around it, that is the group's.
+        note(name, "caught", name_of(error))
         return PlainTextResponse(f"{name} caught {name_of(error)}", 502)
 
 
