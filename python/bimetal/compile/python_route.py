@@ -12,7 +12,6 @@ from typing import Any
 import fastapi.routing
 from fastapi import params
 from fastapi.dependencies.models import Dependant
-from fastapi.security.base import SecurityBase
 
 from bimetal.compile import reason
 from bimetal.compile.application import overridden
@@ -92,21 +91,19 @@ def compile_python_route(
     direct = None
     if within.stack is None and is_plain(steps) and response.encoded:
         direct = DirectPlan(handler=endpoint, body=steps[0].body, status=response.status or 200)
+    operation = Operation(site, steps, response, body, settings["dependency_overrides_provider"], overridden_steps)
+    start = _start(steps)
+    operation.starts_on_runner = start == "runner"
     return RoutePlan(
         lane=lane,
         steps=steps,
         direct=direct,
         response=response,
-        start=_start(steps) if within.stack is None else "loop",
+        start=start if within.stack is None else "loop",
         body=_arrival(steps, body),
-        operation=Operation(site, steps, response, body, settings["dependency_overrides_provider"], overridden_steps),
+        operation=operation,
         **shared,
     )
-
-
-def dependency_names(dependant: Dependant) -> list[str]:
-    """The dependencies a handler waits for directly, as a reader knows them."""
-    return [_dependency_name(dependency.call) for dependency in dependant.dependencies]
 
 
 def handler_settings(handler: Any, route: Any) -> dict[str, Any]:
@@ -163,9 +160,3 @@ def _body(settings: dict[str, Any]) -> BodySettings | None:
         strict=bool(settings.get("actual_strict_content_type", True)),
         embed=settings["embed_body_fields"],
     )
-
-
-def _dependency_name(call: Any) -> str:
-    if isinstance(call, SecurityBase):
-        return type(call).__name__
-    return str(getattr(call, "__name__", None) or type(call).__name__)

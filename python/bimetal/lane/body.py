@@ -32,6 +32,9 @@ async def read_body(exchange: Exchange, settings: BodySettings) -> Any:
 
     Raises RequestValidationError for JSON that cannot be parsed, HTTPException for any other failure.
     """
+    if exchange.inner is not None and (settings.form or not exchange.call.is_buffered):
+        # The middleware's request stands between, and may have to wait.
+        await exchange.enter_loop()
     try:
         if settings.form:
             form = await exchange.request.form()
@@ -69,6 +72,8 @@ async def _json(exchange: Exchange, settings: BodySettings) -> Any:
             return call.body
         # Rust reads what `json.loads` would, unless the application has put another function there.
         return call.json() if json.loads is _LOADS else json.loads(call.body)
+    if exchange.inner is not None:
+        await exchange.enter_loop()
     request = exchange.request
     body = await request.body()
     if not body:

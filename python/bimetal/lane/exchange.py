@@ -9,6 +9,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, final
 
 import anyio
+from anyio._backends._asyncio import _task_states
 from anyio.lowlevel import checkpoint_if_cancelled
 from starlette.middleware.base import _CachedRequest
 from starlette.requests import Request
@@ -169,7 +170,9 @@ class Exchange:
         """`function(**arguments)` on a runner thread, in a copy of the context. Not interrupted by a cancellation."""
         if not self.on_loop:
             return run_here(function, arguments)
-        await checkpoint_if_cancelled()
+        if asyncio.current_task() in _task_states:
+            # As AnyIO does it before it calls a thread; without a scope of AnyIO's around there is nothing to see.
+            await checkpoint_if_cancelled()
         thread = self.call.in_thread(_outcome, {"function": function, "arguments": arguments})
         try:
             value, error = await thread.wait()
@@ -200,6 +203,7 @@ class Exchange:
                 if response.background is None and self.stacks is None and self.is_over:
                     # Nothing is left to do that has to wait.
                     return
+                await self.enter_loop()
                 await self.inner.until_sent()
             else:
                 call.respond(response.status_code, response.raw_headers, body)

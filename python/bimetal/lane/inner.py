@@ -10,10 +10,13 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.middleware.base import _StreamingResponse
 from starlette.types import Message
+
+if TYPE_CHECKING:
+    from bimetal._core import RouteCall
 
 #: From Python 3.12 on a task can take its first step at once.
 _EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
@@ -56,6 +59,11 @@ class Inner:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
+        #: The same before there is a task: on a runner.
+        self._coroutine: Coroutine[Any, Any, None] | None = None
+        self._thread: Any = None
+        self._ended = False
+        self._failure: BaseException | None = None
         self._response: Passed | None = None
         #: Messages of a response that is sent in parts, each with what its sender waits for.
         self._messages: deque[tuple[Message, asyncio.Future[None] | None]] = deque()
@@ -73,8 +81,14 @@ class Inner:
         """Run the coroutine."""
         self._task = asyncio.Task(coroutine, loop=self._loop, **_EAGER)
 
+    def start_on_runner(self, call: RouteCall, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run the coroutine on a runner, until it ends or needs the event loop."""
+        self._coroutine = coroutine
+        self._thread = call.in_thread(_first_step, {"coroutine": coroutine})
+
     async def until_response(self) -> Passed:
         """Wait until there is a response. Raises what the layers raise before."""
+        await self._leave_runner()
         info = None
         while True:
             await self._wait()
@@ -96,8 +110,7 @@ class Inner:
     @property
     def is_over(self) -> bool:
         """Whether nothing of the layers is left to run."""
-        assert self._task is not None
-        return self._task.done()
+        return self._ended or (self._task is not None and self._task.done())
 
     async def once(self, body: Any) -> AsyncIterator[Any]:
         """The body of a response that is there as a whole."""
@@ -125,9 +138,9 @@ class Inner:
     async def to_end(self) -> None:
         """Wait for the end, now that the outer response was sent. Raises what the layers raise, unless they have."""
         self._let_go()
+        await self._leave_runner()
         task = self._task
-        assert task is not None
-        if not task.done():
+        if task is not None and not task.done():
             try:
                 await asyncio.wait({task})
             except asyncio.CancelledError:
@@ -139,11 +152,13 @@ class Inner:
 
     async def cancel(self) -> None:
         """End the layers: their response will not be sent."""
-        self._let_go(cancel=True)
+        self.sent = True
+        await self._leave_runner()
         task = self._task
-        assert task is not None
-        while not task.done():
-            await asyncio.wait({task})
+        if task is not None:
+            task.cancel()
+            while not task.done():
+                await asyncio.wait({task})
         # Whatever it is, it comes of the cancellation, or has been raised.
         self._error()
 
@@ -181,10 +196,21 @@ class Inner:
             taken.set_result(None)
         return message
 
+    async def _leave_runner(self) -> None:
+        """Wait until what was started on a runner has ended, or goes on here."""
+        if self._thread is None:
+            return
+        goes_on, self._failure = await self._thread.wait()
+        self._thread = None
+        if goes_on:
+            assert self._coroutine is not None
+            self.start(self._coroutine)
+        else:
+            self._ended = True
+
     async def _wait(self) -> None:
         task = self._task
-        assert task is not None
-        if self._messages or self._response is not None or task.done():
+        if self._messages or self._response is not None or task is None or task.done():
             return
         self._news = self._loop.create_future()
         task.add_done_callback(self._tell)
@@ -198,17 +224,25 @@ class Inner:
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
 
-    def _let_go(self, cancel: bool = False) -> None:
+    def _let_go(self) -> None:
         self.sent = True
-        if cancel:
-            assert self._task is not None
-            self._task.cancel()
-            return
         if self._release is not None and not self._release.done():
             self._release.set_result(None)
         while self._messages:
             self._take()
 
     def _error(self) -> BaseException | None:
-        assert self._task is not None
+        if self._task is None:
+            return self._failure
         return None if self._task.cancelled() else self._task.exception()
+
+
+def _first_step(coroutine: Coroutine[Any, Any, None]) -> tuple[bool, BaseException | None]:
+    """Whether the coroutine has to go on on the event loop, and with what it has failed if not."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return False, None
+    except BaseException as error:
+        return False, error
+    return True, None

@@ -82,9 +82,14 @@ class Site:
         scope.setdefault("router", self.errors.app.router)
         if self.context is not None:
             scope.setdefault("fastapi", {})["effective_route_context"] = self.context
-        match, child_scope = self.route.matches(scope)
-        if match != Match.NONE:
-            scope.update(child_scope)
+        place = self.context or self.route
+        if place.param_convertors:
+            match, child_scope = self.route.matches(scope)
+            if match != Match.NONE:
+                scope.update(child_scope)
+        else:
+            scope["endpoint"] = place.endpoint
+            scope["path_params"] = dict(scope.get("path_params", ()))
         scope["route"] = self.route
 
     def endpoint_context(self, exchange: Exchange) -> Any:
@@ -119,6 +124,8 @@ class Operation:
         self.has_exits = _have_exits(steps)
         #: FastAPI's own handler, where it makes the calls.
         self.handler: Callable[[Request], Awaitable[Response]] | None = None
+        #: Whether its first call is one for a runner.
+        self.starts_on_runner = False
         self._overridden: dict[Any, tuple[StepPlan, ...]] = {}
 
     @classmethod
@@ -179,7 +186,7 @@ class Operation:
                 except Exception as error:
                     await errors.answer(exchange, error)
             finally:
-                if exchange.files is not None:
+                if exchange.files is not None and exchange.files._exit_callbacks:  # type: ignore[attr-defined]
                     await exchange.files.aclose()
         except Exception as error:
             # The application's own layer: for what the handlers raise themselves.

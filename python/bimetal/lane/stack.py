@@ -85,6 +85,7 @@ class Stack:
             await operation.serve(exchange)
         else:
             # Middleware has sent the request elsewhere.
+            await exchange.enter_loop()
             assert self._rest is not None
             await self._rest(exchange.scope, exchange.receive, exchange.parts())
 
@@ -119,10 +120,15 @@ class Stack:
             return {"type": "http.disconnect"} if inner.sent else await request.wrapped_receive()
 
         exchange = Exchange(outer.site, outer.call, outer.scope, receive, inner.send, inner)
-        exchange.on_loop = True
         exchange.readers = (*outer.readers, request)
         exchange.own_receive = outer.own_receive
-        inner.start(self._layers(exchange, operation, number + 1))
+        layers = self._layers(exchange, operation, number + 1)
+        # Two of its hops are saved where the operation begins on a runner anyway.
+        exchange.on_loop = not (operation.starts_on_runner and number + 1 == len(self._dispatches))
+        if exchange.on_loop:
+            inner.start(layers)
+        else:
+            inner.start_on_runner(outer.call, layers)
         return inner
 
     def _build(self) -> None:
