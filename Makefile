@@ -36,7 +36,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test conformance check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
+.PHONY: help run test conformance versions pythons check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -51,6 +51,13 @@ test: check rust-test model-test stub-test python-test ## Run everything the pro
 conformance: build $(SUITE_STAMP) ## Run FastAPI's own tests on applications served by Bimetal (JSON=report.json, TESTS=tests/test_x.py)
 	PYTHONPATH=python $(SUITE)/bin/python -m pytest --quiet -p no:cacheprovider python/conformance/tests
 	PYTHONPATH=python $(SUITE)/bin/python -m conformance $(if $(JSON),--json $(JSON)) $(TESTS)
+
+# Each has its FastAPI from .cache/versions; the extension is the same.
+versions: build test-tools $(SUITE_STAMP) ## Run tests and FastAPI's own on the other FastAPI releases that are compiled (VERSIONS="0.162.6 0.162.7")
+	.ci/versions $(VERSIONS)
+
+pythons: ## Build and run a part of the tests on every other CPython 3.10 to 3.14 of this machine
+	PYTHON=$(PYTHON) .ci/pythons
 
 check: rust-check python-check ## Formatting, lints and types, without running anything
 
