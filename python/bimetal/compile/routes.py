@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from bimetal.binding import binding_of
 from bimetal.compile import application
-from bimetal.compile.application import overridden, router_obstacle
+from bimetal.compile.application import limits_forms, overridden, router_obstacle
 from bimetal.compile.native import Handlers, compile_native_route, describe
 from bimetal.compile.plan import RoutePlan
 from bimetal.compile.reason import NotCompiled
@@ -167,6 +167,8 @@ class Compilation:
         if self._errors is None:
             self._errors = ErrorHandling(self.app, self._observer)
         plan = compile_python_route(route, found.effective, found.context, methods, self._errors)
+        if plan.operation.reads_forms and limits_forms(self.app.router):
+            raise NotCompiled("form limits of a router, which FastAPI applies on its way to the route")
         return replace(plan, reason="; ".join(filter(None, (reason, plan.reason))) or None)
 
     def _mount_plan(self, found: _Found) -> RoutePlan:

@@ -8,7 +8,7 @@ import fastapi
 
 #: The releases the lanes were run with, all of them: minor version to its newest patch. Patches count, because they too
 #: change what the lanes call: 0.162.7 gave a function they use another parameter.
-TESTED: dict[tuple[int, int], int] = {(0, 161): 1, (0, 162): 7, (0, 163): 2}
+TESTED: dict[tuple[int, int], int] = {(0, 161): 1, (0, 162): 7, (0, 163): 2, (0, 165): 0}
 
 
 def parse(version: str) -> tuple[int, int, int] | None:
@@ -31,5 +31,8 @@ def untested(version: str | None = None) -> str | None:
 
 
 def _known() -> str:
-    """The tested releases for a reader: `0.162.0-0.162.7, 0.163.0-0.163.2`."""
-    return ", ".join(f"{major}.{minor}.0-{major}.{minor}.{patch}" for (major, minor), patch in sorted(TESTED.items()))
+    """The tested releases for a reader: `0.163.0-0.163.2, 0.165.0`."""
+    return ", ".join(
+        f"{major}.{minor}.0-{major}.{minor}.{patch}" if patch else f"{major}.{minor}.0"
+        for (major, minor), patch in sorted(TESTED.items())
+    )

@@ -172,6 +172,8 @@ def test_application_reasons(monkeypatch):
         ("0.161.0", True),
         ("0.160.0", False),
         ("0.164.0", False),
+        ("0.165.0", True),
+        ("0.165.1", False),
         ("1.163.0", False),
         ("0.163.2rc1", False),
         ("dev", False),
