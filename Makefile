@@ -36,7 +36,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test conformance differential docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
+.PHONY: help run test conformance differential versions pythons docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -59,6 +59,13 @@ differential: build test-tools ## Send generated requests to applications on Bim
 
 docs-lanes: build ## Write the table of reasons into docs/guide/lanes.md
 	PYTHONPATH=python $(BIN)/python python/tests/unit/lanes_page.py
+
+# Each has its FastAPI from .cache/versions; the extension is the same.
+versions: build test-tools $(SUITE_STAMP) ## Run tests and FastAPI's own on the other FastAPI releases that are compiled (VERSIONS="0.162.6 0.162.7")
+	.ci/versions $(VERSIONS)
+
+pythons: ## Build and run a part of the tests on every other CPython 3.10 to 3.14 of this machine
+	PYTHON=$(PYTHON) .ci/pythons
 
 check: rust-check python-check ## Formatting, lints and types, without running anything
 

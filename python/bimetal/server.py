@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from typing_extensions import Self, Unpack
 
 from bimetal._core import Engine, set_log
-from bimetal.compile import Compilation, RoutePlan
+from bimetal.compile import Compilation, RoutePlan, versions
 from bimetal.compile.application import edge
 from bimetal.compile.edge import Recognised
 from bimetal.compile.native import bypassed_by_app, unknown_handler
@@ -260,6 +260,8 @@ class Server:
         # Where nobody has set up a log: an exception in a handler must not vanish behind a 500.
         set_log("warn", "text")
         self.plans = self.compile()
+        if isinstance(self.app, FastAPI) and (reason := versions.untested()) is not None:
+            logger.warning("every Python route is on the asgi lane: %s", reason)
         engine = Engine(
             self._asgi,
             host=self._host,

@@ -81,7 +81,8 @@ class _Process:
         self.output = folder / f"{name}.txt"
         command = [sys.executable, "-m", "pytest", "--quiet", "--tb=short", "-p", "conformance.plugin"]
         command += ["-p", "no:cacheprovider", "-o", f"timeout={_TEST_TIMEOUT}", *(tests or ["tests"])]
-        paths = [str(copy / "docs_src"), str(REPOSITORY / "python")]
+        # What the run itself is started with comes last: `make versions` puts another FastAPI there.
+        paths = [str(copy / "docs_src"), str(REPOSITORY / "python"), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {
             **os.environ,
             SHARE: share,

@@ -76,6 +76,17 @@ def router_obstacle(router: Any) -> str | None:
     return None
 
 
+def limits_forms(router: Any) -> bool:
+    """Whether the router, or one that it includes, has form limits, which FastAPI applies on its way to the route."""
+    if getattr(router, "form_limits", None):
+        return True
+    return any(
+        bool(getattr(route.include_context, "form_limits", None)) or limits_forms(route.original_router)
+        for route in router.routes
+        if hasattr(route, "original_router")
+    )
+
+
 def overridden(instance: Any, base: type, names: tuple[str, ...]) -> str | None:
     """The first of `names` that `instance` or its class defines differently from `base`."""
     for name in names:

@@ -84,6 +84,8 @@ def compile_python_route(
     steps = compile_steps(dependant, effective.param_convertors, settings["embed_body_fields"])
     response = compile_response(settings, endpoint)
     body = _body(settings)
+    if body is not None and body.form and settings.get("form_limits"):
+        raise NotCompiled(reason.FORM_LIMITS)
 
     def overridden_steps(overrides: Any) -> tuple[StepPlan, ...]:
         return compile_steps(dependant, effective.param_convertors, settings["embed_body_fields"], overrides)

@@ -81,7 +81,7 @@ def found_in(text: str) -> tuple[Reason, ...]:
 
 VERSION = Reason(
     "application",
-    "FastAPI {version} is outside the versions Bimetal compiles ({first} to {last}); install one of those",
+    "FastAPI {version} is outside the versions Bimetal compiles ({versions}); install one of those",
     "How a version of FastAPI handles a request is read from its own code, which other versions may have changed.",
     "Install one of those versions, or a newer Bimetal. The server itself runs with all of them.",
 )
@@ -126,6 +126,12 @@ MAX_BODY_SIZE = Reason(
     "the application has a max_body_size; use the server's --max-body",
     "A limit of the application's own would be kept by a middleware.",
     "Give the server the limit: `--max-body`, or `max_body_size=` of `app.run` and `Server`.",
+)
+FORM_LIMITS = Reason(
+    "route",
+    "the form has limits of the route or of a router",
+    "FastAPI keeps the limits of a form on its own way to the route.",
+    "Nothing where they are needed; the server's `--max-body` limits every body.",
 )
 STACK_REPLACED = Reason(
     "application",

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from bimetal.binding import binding_of
 from bimetal.compile import application, reason
-from bimetal.compile.application import overridden, router_obstacle
+from bimetal.compile.application import limits_forms, overridden, router_obstacle
 from bimetal.compile.edge import Recognised
 from bimetal.compile.native import Handlers, compile_native_route, describe
 from bimetal.compile.plan import RoutePlan
@@ -181,6 +181,8 @@ class Compilation:
                 self.stack = stack_of(self.app)
         within = Within(self._errors, self.stack, len(self.edge.done), holding(self.edge))
         plan = compile_python_route(route, found.effective, found.context, methods, within)
+        if plan.operation.reads_forms and limits_forms(self.app.router):
+            raise NotCompiled(reason.FORM_LIMITS)
         return replace(plan, reason="; ".join(filter(None, (absent, plan.reason))) or None)
 
     def _mount_plan(self, found: _Found) -> RoutePlan:

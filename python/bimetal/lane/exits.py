@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from functools import partial
@@ -12,6 +13,9 @@ from fastapi.dependencies import utils
 from bimetal.compile.plan import StepPlan
 from bimetal.lane.exchange import Exchange
 
+#: Since 0.162.7 FastAPI keeps the scope that shields the ends of async generators in the request.
+_TAKES_REQUEST = "request" in inspect.signature(utils._solve_generator).parameters
+
 
 async def enter(exchange: Exchange, step: StepPlan, values: dict[str, Any]) -> Any:
     """What the generator yields; the rest of it runs when the stack that the step belongs to is left."""
@@ -20,9 +24,8 @@ async def enter(exchange: Exchange, step: StepPlan, values: dict[str, Any]) -> A
     stack = before_response if step.ends_early else after_response
     if step.kind == "async generator":
         await exchange.enter_loop()
-        return await utils._solve_generator(
-            dependant=step.dependant, stack=stack, sub_values=values, request=exchange.request
-        )
+        options: dict[str, Any] = {"request": exchange.request} if _TAKES_REQUEST else {}
+        return await utils._solve_generator(dependant=step.dependant, stack=stack, sub_values=values, **options)
     if step.limit is not None:
         await exchange.enter_loop()
         await stack.enter_async_context(step.limit.get_semaphore())

@@ -136,6 +136,11 @@ class Operation:
         operation.has_exits = True
         return operation
 
+    @property
+    def reads_forms(self) -> bool:
+        """Whether a form may be read: as the route's body, or by FastAPI's own handler."""
+        return self.handler is not None or (self.body is not None and self.body.form)
+
     async def run(self, call: RouteCall) -> None:
         """Answer a request."""
         within = self.site.within

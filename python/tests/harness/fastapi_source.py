@@ -1,4 +1,4 @@
-"""The applications of FastAPI's documentation, from the source distribution of the installed version."""
+"""What comes from PyPI for the tests: the applications of FastAPI's documentation, and other FastAPI releases."""
 
 from __future__ import annotations
 
@@ -46,4 +46,23 @@ def docs_src() -> Path:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content.read())
         partial.rename(target)
+    return target
+
+
+@functools.cache
+def installed_beside(*requirements: str) -> Path:
+    """A folder with these distributions and nothing else, fetched once with pip into the repository's `.cache`.
+
+    Put before the others on the path of a process, it gives it other releases than those that are installed.
+    """
+    target = REPOSITORY / ".cache" / "versions" / "+".join(requirements)
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", f"{temporary}/new"]
+        done = subprocess.run([*command, *requirements], capture_output=True, text=True, timeout=FETCH_TIMEOUT)
+        if done.returncode:
+            raise AssertionError(f"this test needs PyPI once.\n{' '.join(command)}:\n{done.stderr}")
+        Path(temporary, "new").rename(target)
     return target

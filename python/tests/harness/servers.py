@@ -123,7 +123,8 @@ def environment(cwd: Path) -> dict[str, str]:
     env = {key: value for key, value in os.environ.items() if not key.startswith(("BIMETAL_", "UVICORN_"))}
     # The order of sets shows in response bodies.
     env |= {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
-    env["PYTHONPATH"] = os.pathsep.join([str(cwd), str(APPS)])
+    # What the tests themselves run with comes last: `make versions` puts another FastAPI there.
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(cwd), str(APPS), env.get("PYTHONPATH")]))
     return env
 
 

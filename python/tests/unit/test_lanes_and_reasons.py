@@ -253,7 +253,19 @@ def test_within_middleware_operations_start_on_the_loop(add):
 
 
 @pytest.mark.parametrize(
-    ("version", "known"), [("0.163.2", True), ("0.160.0", True), ("0.159.9", False), ("1.0.0", False), ("dev", False)]
+    ("version", "known"),
+    [
+        ("0.163.2", True),
+        ("0.163.3", False),
+        ("0.161.0", True),
+        ("0.160.0", False),
+        ("0.164.0", False),
+        ("0.165.0", True),
+        ("0.165.1", False),
+        ("1.163.0", False),
+        ("0.163.2rc1", False),
+        ("dev", False),
+    ],
 )
 def test_versions(version, known):
     assert (versions.untested(version) is None) is known

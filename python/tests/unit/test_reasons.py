@@ -13,7 +13,7 @@ from typing import Any
 import fastapi
 import fastapi.routing
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Form
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 from starlette.routing import Host, Route
 
@@ -94,6 +94,17 @@ def _(patch: Patch) -> Any:
     app = simple()
     app.add_middleware(type("Pure", (), {"__init__": lambda self, app: None}))
     app.middleware_stack = app.build_middleware_stack()
+    return app
+
+
+@comes_about(reason.FORM_LIMITS)
+def _(patch: Patch) -> Any:
+    app = FastAPI()
+    app.router.form_limits = {"max_fields": 1}
+
+    @app.post("/form")
+    def form(field: str = Form()): ...
+
     return app
 
 
