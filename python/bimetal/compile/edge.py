@@ -181,7 +181,8 @@ def _plain(value: Any, kind: type) -> Any:
 
 def _as_shipped(cls: Any) -> bool:
     """Whether the class, and what it works with, are what a known Starlette came with and nobody has replaced."""
-    if versions.parse(starlette.__version__) not in STARLETTE:
+    version = versions.parse(starlette.__version__)
+    if version is None or version[:2] not in STARLETTE:
         return False
     module = vars(sys.modules[cls.__module__])
     return all(_own(module.get(name), name) for name in (cls.__name__, *_PARTS[cls]))
