@@ -74,11 +74,13 @@ pub(crate) enum Begun<'py> {
 pub(crate) fn begin<'py>(py: Python<'py>, route: &PyRoute, call: Call, place: Place<'_>) -> Begun<'py> {
     let Call { route: number, values, reply } = call;
     let steps = match (values, &route.direct) {
-        (Values::Direct(values), Some(direct)) => match arguments(py, route, direct, values, reply.body.whole()) {
-            Ok(Some(arguments)) => return Begun::Called(call_handler(py, direct, &arguments), reply),
-            Ok(None) => Vec::new(),
-            Err(error) => return Begun::Called(Err(error), reply),
-        },
+        (Values::Direct(values), Some(direct)) => {
+            match arguments(py, route, direct, values, reply.body.whole()) {
+                Ok(Some(arguments)) => return Begun::Called(call_handler(py, direct, &arguments), reply),
+                Ok(None) => Vec::new(),
+                Err(error) => return Begun::Called(Err(error), reply),
+            }
+        }
         (Values::Direct(_), None) => Vec::new(),
         (Values::Steps(steps), _) => steps,
     };
@@ -225,15 +227,14 @@ fn arguments(
     Ok(Some(arguments))
 }
 
-fn read_body(
-    py: Python<'_>,
-    route: &PyRoute,
-    bytes: &[u8],
-    plan: &PyBody,
-) -> PyResult<Option<Py<PyAny>>> {
+fn read_body(py: Python<'_>, route: &PyRoute, bytes: &[u8], plan: &PyBody) -> PyResult<Option<Py<PyAny>>> {
     if bytes.is_empty() {
         // The I/O worker let it through, so the body may be missing.
         return plan.default.get(py).map(Some);
+    }
+    if !json::is_pythons_own(py)? {
+        // The application has put another function in the place of `json.loads`, and FastAPI calls that.
+        return Ok(None);
     }
     let Ok(value) = json::loads(py, bytes) else { return Ok(None) };
     if value.is_none(py) {

@@ -26,6 +26,7 @@ impl Import {
 pub(crate) static ASYNCIO_TASK: Import = Import::new("asyncio", "Task");
 pub(crate) static FORMAT_EXCEPTION: Import = Import::new("traceback", "format_exception");
 pub(crate) static COPY_CONTEXT: Import = Import::new("contextvars", "copy_context");
+pub(crate) static JSON_NAMES: Import = Import::new("json", "__dict__");
 pub(crate) static JSON_LOADS: Import = Import::new("json", "loads");
 pub(crate) static RENDER_JSON: Import = Import::new("bimetal.compile.render", "render_json");
 pub(crate) static SMALL_BODY: Import = Import::new("bimetal.compile.plan", "SMALL_BODY");

@@ -65,6 +65,8 @@ fn loads(py: Python<'_>, data: &[u8]) -> PyResult<Py<PyAny>> {
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
+    // What it is now is Python's own; an application may replace it later.
+    imports::JSON_LOADS.get(module.py())?;
     module.add_class::<edge::EdgeLayer>()?;
     module.add_class::<edge::EdgeStream>()?;
     module.add_class::<engine::Engine>()?;

@@ -198,7 +198,9 @@ fn compiled(plan: &Bound<'_, PyAny>, path: &str) -> PyResult<(Arc<RequestSpec>, 
         (None, None)
     } else {
         let Some(Some(params)) = py_steps.first() else {
-            return Err(RouteError::new_err(format!("the plan of route {path} calls a handler without its step")));
+            return Err(RouteError::new_err(format!(
+                "the plan of route {path} calls a handler without its step"
+            )));
         };
         let (spec, direct) = direct_call(&direct_plan, path, params)?;
         (Some(spec), Some(direct))
@@ -213,8 +215,7 @@ fn compiled(plan: &Bound<'_, PyAny>, path: &str) -> PyResult<(Arc<RequestSpec>, 
         }),
     };
     let start: String = plan.getattr("start")?.extract()?;
-    let route =
-        PyRoute { steps: py_steps, direct, model, operation: needed(plan, "operation", path)? };
+    let route = PyRoute { steps: py_steps, direct, model, operation: needed(plan, "operation", path)? };
     let body: String = plan.getattr("body")?.extract()?;
     let body = match body.as_str() {
         "stream" => BodyMode::Stream,
@@ -225,19 +226,13 @@ fn compiled(plan: &Bound<'_, PyAny>, path: &str) -> PyResult<(Arc<RequestSpec>, 
     Ok((Arc::new(spec), route))
 }
 
-fn parameter(
-    param: &Bound<'_, PyAny>,
-    path: &str,
-    names: &[String],
-) -> PyResult<(ParamSpec, PyParam)> {
+fn parameter(param: &Bound<'_, PyAny>, path: &str, names: &[String]) -> PyResult<(ParamSpec, PyParam)> {
     let alias: String = param.getattr("alias")?.extract()?;
     let source: String = param.getattr("source")?.extract()?;
     let source = match source.as_str() {
         "path" => match names.iter().position(|name| *name == alias) {
             Some(index) => Source::Path(index),
-            None => {
-                return Err(RouteError::new_err(format!("route {path} has no path parameter {alias:?}")))
-            }
+            None => return Err(RouteError::new_err(format!("route {path} has no path parameter {alias:?}"))),
         },
         "query" => Source::Query(alias),
         "header" => Source::Header(alias.to_ascii_lowercase()),
@@ -263,11 +258,7 @@ fn parameter(
     Ok((spec, PyParam { keyword, validate, default: DefaultValue::read(param)? }))
 }
 
-fn direct_call(
-    plan: &Bound<'_, PyAny>,
-    path: &str,
-    params: &[PyParam],
-) -> PyResult<(DirectSpec, PyDirect)> {
+fn direct_call(plan: &Bound<'_, PyAny>, path: &str, params: &[PyParam]) -> PyResult<(DirectSpec, PyDirect)> {
     let py = plan.py();
     let mut keywords: Vec<Py<PyAny>> = params.iter().map(|param| param.keyword.clone_ref(py)).collect();
     let body_plan = plan.getattr("body")?;

@@ -203,7 +203,8 @@ impl RouteCall {
     fn values<'py>(&self, py: Python<'py>, number: usize) -> PyResult<Option<Bound<'py, PyDict>>> {
         let values = self.steps.lock().get_mut(number).and_then(Option::take);
         let routes = self.lanes.application.routes();
-        let params = routes.get(self.route).and_then(|route| route.steps.get(number)).and_then(Option::as_ref);
+        let params =
+            routes.get(self.route).and_then(|route| route.steps.get(number)).and_then(Option::as_ref);
         let (Some(values), Some(params)) = (values, params) else { return Ok(None) };
         let arguments = PyDict::new(py);
         for (value, param) in values.into_iter().zip(params) {
@@ -324,7 +325,8 @@ impl Made {
             return Ok(false);
         }
         let (headers, fields) = (self.headers.bind(py), self.fields.bind(py));
-        Ok(headers.len() == fields.len() && headers.iter().zip(fields.iter()).all(|(now, then)| now.is(&then)))
+        Ok(headers.len() == fields.len()
+            && headers.iter().zip(fields.iter()).all(|(now, then)| now.is(&then)))
     }
 }
 

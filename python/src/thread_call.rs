@@ -83,7 +83,8 @@ impl Thread {
 
 fn taken(result: &Mutex<Option<PyResult<Py<PyAny>>>>) -> PyResult<Py<PyAny>> {
     let result = result.lock().take();
-    result.unwrap_or_else(|| Err(PyRuntimeError::new_err("a function was not called: the server has stopped")))
+    result
+        .unwrap_or_else(|| Err(PyRuntimeError::new_err("a function was not called: the server has stopped")))
 }
 
 /// Has `function(**arguments)` called on a runner.

@@ -67,7 +67,8 @@ impl LoopTask for HttpExchange {
         let application = exchange.application;
         let channel = Channel::new(&exchange.head, exchange.incoming, exchange.respond, exchange.gone);
         let awaitable = call(py, side, &application, &exchange.head, &channel);
-        let ending = HttpEnding { application, channel, head: exchange.head.into(), running: exchange.running };
+        let ending =
+            HttpEnding { application, channel, head: exchange.head.into(), running: exchange.running };
         drive(py, side, awaitable, Box::new(ending));
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use pyo3::IntoPyObjectExt;
@@ -21,6 +22,12 @@ pub(crate) fn loads(py: Python<'_>, data: &[u8]) -> PyResult<Py<PyAny>> {
     }
     // Whatever it is (an integer of 30 digits, NaN, a surrogate, UTF-16, an error): Python says.
     Ok(imports::JSON_LOADS.get(py)?.call1((PyBytes::new(py, data),))?.unbind())
+}
+
+/// Whether `json.loads` is what it was when this module was imported.
+pub(crate) fn is_pythons_own(py: Python<'_>) -> PyResult<bool> {
+    let now = imports::JSON_NAMES.get(py)?.get_item(intern!(py, "loads"))?;
+    Ok(now.is(imports::JSON_LOADS.get(py)?))
 }
 
 fn loads_plain(py: Python<'_>, data: &[u8]) -> Option<Py<PyAny>> {

@@ -7,4 +7,4 @@ mod dumps;
 mod loads;
 
 pub(crate) use dumps::{dumps, dumps_plain};
-pub(crate) use loads::loads;
+pub(crate) use loads::{is_pythons_own, loads};
