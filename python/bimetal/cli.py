@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from bimetal._core import Host, build_info, set_log
+from bimetal.compile.edge import at_edge
 from bimetal.errors import BimetalError, PluginError
 from bimetal.loading import describe, load_app, origin
 from bimetal.plugins import missing_plugin
@@ -156,11 +157,14 @@ def routes(
     native_routes = _native_routes(natives)
     with _one_line_errors(with_traceback):
         app = load_app(target, app_dir, factory)
-        plans = Server(app, plugins=plugins, native=native_routes).compile()
+        server = Server(app, plugins=plugins, native=native_routes)
+        plans = server.compile()
         if as_json_text:
             print(json.dumps(as_json(plans), indent=2))
         else:
             print_table(plans)
+            if (line := at_edge(server.edge)) is not None:
+                print(f"\n{line}")
 
 
 @main.group()

@@ -93,3 +93,9 @@ def test_help_and_version() -> None:
     for args in [["--help"], ["run", "--help"], ["routes", "--help"], ["version"]]:
         completed = run_bimetal(*args)
         assert completed.returncode == 0 and completed.stdout
+
+
+def test_what_the_edge_does_stands_below_the_table() -> None:
+    shown = run_bimetal("routes", "edge:cors_any").stdout
+    assert shown.rstrip().endswith("\n\nat the edge: CORSMiddleware")
+    assert "at the edge" not in run_bimetal("routes", "lanes:app").stdout

@@ -125,7 +125,12 @@ def assert_served_through_asgi(folder: Path, version: str, env: dict[str, str]) 
             assert (answer.status, answer.body) == (expected.status, expected.body), sent
         loaded = request(ours.port, "GET", "/loaded").json()
         assert "bimetal.compile.routes" in loaded
-        internal = ("bimetal.lane.", "bimetal.compile.python_route", "bimetal.compile.steps", "bimetal.compile.response")
+        internal = (
+            "bimetal.lane.",
+            "bimetal.compile.python_route",
+            "bimetal.compile.steps",
+            "bimetal.compile.response",
+        )
         # The entry knows no more of FastAPI than that it is an application.
         assert [name for name in loaded if name.startswith(internal)] == ["bimetal.lane.entry"]
         (line,) = warnings(ours.output)
