@@ -126,7 +126,7 @@ class Engine:
     def port(self) -> int:
         """The bound port."""
 
-    def set_routes(self, plans: Sequence[RoutePlan], natives: Host, edge: Sequence[EdgeLayer] = ()) -> None:
+    def set_routes(self, plans: Sequence[RoutePlan], natives: Host, edge: Sequence[EdgeLayer]) -> None:
         """Set the route table, in order. Native plans are bound by name in `natives`.
 
         `edge` is what every request passes before it is routed, the outermost layer first.

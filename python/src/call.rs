@@ -63,6 +63,10 @@ impl Call {
 }
 
 /// What a call of the handler gave: its result, or the coroutine that will.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "taken apart at once; a box would be an allocation for each request"
+)]
 pub(crate) enum Begun<'py> {
     /// The handler was called.
     Called(PyResult<Bound<'py, PyAny>>, Reply),

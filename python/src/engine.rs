@@ -143,7 +143,7 @@ impl Engine {
     }
 
     /// Sets the route table, in order, and the layers in front of it, the outermost first.
-    #[pyo3(signature = (plans, natives, edge = Vec::new()))]
+    #[pyo3(signature = (plans, natives, edge))]
     fn set_routes(
         &self,
         plans: &Bound<'_, PyAny>,

@@ -81,7 +81,7 @@ impl Handler for CompiledHandler {
         if on_loop {
             lanes.port.post(Box::new(AsyncCall(call)));
         } else {
-            lanes.runners.post(Job::Request(call));
+            lanes.runners.post(Job::Request(Box::new(call)));
         }
         let response = async move {
             let response = answered(response).await;

@@ -14,7 +14,7 @@ use crate::thread_call::ThreadCall;
 /// What runners do.
 pub(crate) enum Job {
     /// Answer a request of a compiled route.
-    Request(Call),
+    Request(Box<Call>),
     /// Call a function for a coroutine that waits on the event loop.
     Thread(ThreadCall),
 }
@@ -33,7 +33,7 @@ impl Work<Job> for SyncWork {
         interpreter::attach(|py| {
             while let Some(job) = batch.next() {
                 match job {
-                    Job::Request(call) => run(py, &self.application, call),
+                    Job::Request(call) => run(py, &self.application, *call),
                     Job::Thread(call) => call.run(py),
                 }
             }
