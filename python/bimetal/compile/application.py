@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fastapi
 import fastapi.applications
@@ -16,6 +16,9 @@ from starlette.middleware.errors import ServerErrorMiddleware
 
 from bimetal.compile import reason, versions
 from bimetal.compile.edge import Recognised, recognise
+
+if TYPE_CHECKING:
+    from bimetal.lane.tracing import Tracing
 
 #: Functions on FastAPI's path of a request. Instrumentation libraries replace them, and must then see every request.
 _REQUEST_PATH = (
@@ -41,7 +44,7 @@ def edge(app: FastAPI, *, knows_scheme: bool = True) -> Recognised:
         or _patched()
         or _overridden(app, FastAPI, ("__call__", "build_middleware_stack"))
         or _stack(app)
-        or _telemetry(app)
+        or telemetry_enabled(app)
     ):
         return Recognised(remaining=list(app.user_middleware))
     return recognise(app.user_middleware, knows_scheme=knows_scheme)
@@ -59,7 +62,6 @@ def obstacle(app: FastAPI, found: Recognised | None = None) -> str | None:
         or router_obstacle(app.router)
         or _middleware(app, edge(app) if found is None else found)
         or _stack(app)
-        or _telemetry(app)
     )
 
 
@@ -147,7 +149,10 @@ def _stack(app: FastAPI) -> str | None:
     return None
 
 
-def _telemetry(app: FastAPI) -> str | None:
-    if telemetry_enabled(app):
-        return reason.TELEMETRY()
-    return None
+def tracing(app: FastAPI) -> Tracing | None:
+    """FastAPI's own telemetry, where it would record requests now."""
+    if not telemetry_enabled(app):
+        return None
+    from bimetal.lane.tracing import Tracing
+
+    return Tracing(app)

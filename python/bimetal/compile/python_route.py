@@ -91,7 +91,8 @@ def compile_python_route(
         return compile_steps(dependant, effective.param_convertors, settings["embed_body_fields"], overrides)
 
     direct = None
-    if within.stack is None and is_plain(steps) and response.encoded:
+    around = within.stack is not None or within.tracing is not None
+    if not around and is_plain(steps) and response.encoded:
         direct = DirectPlan(handler=endpoint, body=steps[0].body, status=response.status or 200)
     operation = Operation(site, steps, response, body, settings["dependency_overrides_provider"], overridden_steps)
     start = _start(steps)
@@ -101,7 +102,7 @@ def compile_python_route(
         steps=steps,
         direct=direct,
         response=response,
-        start=start if within.stack is None else "loop",
+        start="loop" if around else start,
         body=_arrival(steps, body),
         operation=operation,
         **shared,

@@ -139,12 +139,6 @@ STACK_REPLACED = Reason(
     "Something was put around the application's stack, past `add_middleware`.",
     "Add it with `add_middleware`, or put it around the application that only other servers are given.",
 )
-TELEMETRY = Reason(
-    "application",
-    "OpenTelemetry is configured and FastAPI(telemetry=...) records requests",
-    "FastAPI's own telemetry records what its own code does.",
-    "Switch it off for this process where speed counts more.",
-)
 ROOT_PATH_DIFFERS = Reason(
     "application",
     "the application's root_path '{root_path}' is not the server's '{server_root_path}'",

@@ -179,7 +179,9 @@ class Compilation:
             self._errors = ErrorHandling(self.app, self._observer)
             if self.edge.remaining:
                 self.stack = stack_of(self.app)
-        within = Within(self._errors, self.stack, len(self.edge.done), holding(self.edge))
+        within = Within(
+            self._errors, self.stack, len(self.edge.done), holding(self.edge), application.tracing(self.app)
+        )
         plan = compile_python_route(route, found.effective, found.context, methods, within)
         if plan.operation.reads_forms and limits_forms(self.app.router):
             raise NotCompiled(reason.FORM_LIMITS)

@@ -7,6 +7,9 @@
 | `solve` | the steps: arguments, dependencies, the cache, validation errors |
 | `body` | the request's body, as FastAPI reads it |
 | `exits` | generators that end with the request |
+| `stack`, `inner` | the application's middleware around operations; the layers inside a `dispatch` |
+| `entry` | the application as the server calls it, without the middleware that the edge does |
+| `tracing` | FastAPI's own telemetry around an operation |
 | `errors` | exceptions to responses, as the application's handlers have it |
 
 An operation is a coroutine that starts on a runner thread of the `sync` lane or on the event loop. On a runner it calls

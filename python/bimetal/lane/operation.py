@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from bimetal.lane.solve import refused_body, solve
 if TYPE_CHECKING:
     from bimetal._core import EdgeLayer, RouteCall
     from bimetal.lane.stack import Stack
+    from bimetal.lane.tracing import Tracing
 
 __all__ = ["BodySettings", "Operation", "Site", "Within"]
 
@@ -38,6 +39,9 @@ _NOT_AWAITED = (
 )
 
 
+_NO_SPAN = nullcontext()
+
+
 @dataclass(frozen=True)
 class Within:
     """What is around all operations of an application."""
@@ -48,6 +52,8 @@ class Within:
     #: How many layers of it the edge does, and those that keep the head of a response back until its body begins.
     at_edge: int = 0
     holding: Sequence[EdgeLayer] = ()
+    #: The application's telemetry, where it records requests.
+    tracing: Tracing | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,8 @@ class Site:
             scope["endpoint"] = place.endpoint
             scope["path_params"] = dict(scope.get("path_params", ()))
         scope["route"] = self.route
+        if self.within.tracing is not None:
+            self.within.tracing.selected(scope, place.path_format)
 
     def endpoint_context(self, exchange: Exchange) -> Any:
         """What FastAPI's errors say of the handler and the request."""
@@ -144,6 +152,9 @@ class Operation:
     async def run(self, call: RouteCall) -> None:
         """Answer a request."""
         within = self.site.within
+        if within.tracing is not None:
+            await within.tracing.run(call, self)
+            return
         if within.stack is not None:
             await within.stack.run(call, self, within.at_edge)
             return
@@ -216,6 +227,9 @@ class Operation:
         if self.handler is not None:
             await exchange.enter_loop()
             return await self.handler(exchange.request)
+        tracing = self.site.within.tracing
+        if tracing is not None:
+            tracing.note(request=exchange.request)
         steps = self.steps
         if self.overridable is not None and (overrides := self.overridable.dependency_overrides):
             steps = self._with(overrides)
@@ -225,14 +239,25 @@ class Operation:
             embed = self.body.embed
             if any(step.request for step in steps):
                 _ = exchange.request
-            body = await read_body(exchange, self.body)
-        values, errors = await solve(exchange, steps, body, embed)
+            try:
+                body = await read_body(exchange, self.body)
+            except RequestValidationError as invalid:
+                if tracing is not None:
+                    tracing.refused(invalid)
+                raise
+        given = None if body is PydanticUndefined else body
+        if tracing is None:
+            values, errors = await solve(exchange, steps, body, embed)
+        else:
+            tracing.note(body=given)
+            with tracing.span("dependencies", steps[-1].call):
+                values, errors = await solve(exchange, steps, body, embed)
+                tracing.note(values=values, errors=errors)
         if errors:
-            raise RequestValidationError(
-                errors,
-                body=None if body is PydanticUndefined else body,
-                endpoint_ctx=self.site.endpoint_context(exchange),
-            )
+            error = RequestValidationError(errors, body=given, endpoint_ctx=self.site.endpoint_context(exchange))
+            if tracing is not None:
+                tracing.refused(error)
+            raise error
         return await self._call(exchange, steps[-1], values)
 
     async def _call(self, exchange: Exchange, handler: StepPlan, values: dict[str, Any]) -> Response | Encoded:
@@ -242,7 +267,8 @@ class Operation:
         if handler.kind == "function":
 
             def call_and_encode() -> tuple[Any, Any]:
-                result = handler.call(**values)
+                with self._span("endpoint", handler):
+                    result = handler.call(**values)
                 return result, (None if isinstance(result, Response) else self._encode(exchange, result))
 
             if exchange.on_loop:
@@ -251,7 +277,8 @@ class Operation:
                 result, content = run_here(call_and_encode)
         else:
             await exchange.enter_loop()
-            result = await handler.call(**values)
+            with self._span("endpoint", handler):
+                result = await handler.call(**values)
             if not isinstance(result, Response):
                 content = self._encode(exchange, result)
         if isinstance(result, Response):
@@ -263,14 +290,19 @@ class Operation:
     def _encode(self, exchange: Exchange, result: Any) -> Any:
         plan = self.response
         try:
-            if plan.encoded:
-                exchange.call.encode(result)
-                return None
-            assert plan.content is not None
-            return plan.content(result)
+            with self._span("serialization", self.steps[-1]):
+                if plan.encoded:
+                    exchange.call.encode(result)
+                    return None
+                assert plan.content is not None
+                return plan.content(result)
         except ResponseValidationError as error:
             self._complete(exchange, error)
             raise
+
+    def _span(self, name: str, step: StepPlan) -> AbstractContextManager[None]:
+        tracing = self.site.within.tracing
+        return _NO_SPAN if tracing is None else tracing.span(name, step.call)
 
     def _response(self, exchange: Exchange, content: Any) -> Response | Encoded:
         plan, shared, background = self.response, exchange.response, exchange.background

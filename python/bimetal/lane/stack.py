@@ -62,19 +62,23 @@ class Stack:
 
         Raises what passes through all of it.
         """
-        if self._built is None:
-            self.install()
         exchange = Exchange(operation.site, call)
         exchange.enter()
         try:
-            if done < self._asgi_layers:
-                scope = exchange.scope
-                scope[_KEY] = (call, operation)
-                await self._made[done](scope, exchange.receive, exchange.parts())
-            else:
-                await self._layers(exchange, operation, done - self._asgi_layers)
+            await self.through(exchange, operation, done)
         except Exception as error:
             await operation.site.errors.unhandled(exchange, error)
+
+    async def through(self, exchange: Exchange, operation: Operation, done: int) -> None:
+        """The same for an exchange that has a scope. Raises what the layers do not handle."""
+        if self._built is None:
+            self.install()
+        if done < self._asgi_layers:
+            scope = exchange.scope
+            scope[_KEY] = (exchange.call, operation)
+            await self._made[done](scope, exchange.receive, exchange.parts())
+        else:
+            await self._layers(exchange, operation, done - self._asgi_layers)
 
     async def _layers(self, exchange: Exchange, operation: Operation, number: int) -> None:
         """The layers from `number` inwards, and the operation."""

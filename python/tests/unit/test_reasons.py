@@ -19,7 +19,7 @@ from starlette.routing import Host, Route
 
 import bimetal
 from bimetal import Bimetal, Server
-from bimetal.compile import application, compile_app, python_route, reason, routes
+from bimetal.compile import compile_app, python_route, reason, routes
 from bimetal.compile.reason import REASONS, NotCompiled, Reason, found_in
 from bimetal.errors import BimetalError
 from unit import lanes_page
@@ -118,12 +118,6 @@ def _(patch: Patch) -> Any:
     app = simple()
     app.middleware_stack = app.router
     return app
-
-
-@comes_about(reason.TELEMETRY)
-def _(patch: Patch) -> Any:
-    patch.setattr(application, "telemetry_enabled", lambda app: True)
-    return simple()
 
 
 @comes_about(reason.ROOT_PATH_DIFFERS)
