@@ -62,7 +62,7 @@ class ErrorHandling:
             handler = _lookup_exception_handler(by_class, error)
         if handler is None:
             raise error
-        if exchange.started:
+        if exchange.begun:
             raise RuntimeError("Caught handled exception, but response already started.") from error
         if handler in _IMMEDIATE:
             response = await handler(None, error)
@@ -80,18 +80,18 @@ class ErrorHandling:
     async def unhandled(self, exchange: Exchange, error: Exception) -> None:
         """Answer 500, or with the traceback in debug mode, and raise `error`."""
         _ = self.handlers
-        if exchange.started and self._server_error is None:
+        if exchange.begun and self._server_error is None:
             raise error
 
         async def raises(scope: Scope, receive: Receive, send: Send) -> None:
             raise error
 
         await exchange.enter_loop()
-        if not exchange.started:
+        if not exchange.begun:
             await exchange.send(UNHANDLED)
         layer = ServerErrorMiddleware(raises, handler=self._server_error, debug=self._debug)
         # The handler is called in any case; what it gives is sent only if nothing has been.
-        await layer(exchange.scope, exchange.receive, _nowhere if exchange.started else exchange.send)
+        await layer(exchange.scope, exchange.receive, _nowhere if exchange.begun else exchange.send)
 
 
 async def _nowhere(message: Message) -> None:

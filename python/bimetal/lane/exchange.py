@@ -104,7 +104,7 @@ class Exchange:
         self.scope_ = scope
         self.receive_ = receive
         self.send_ = send
-        #: Whether the response has begun.
+        #: Whether the response was given to the middleware around, or sent as a whole; see `begun`.
         self.started = False
         #: Closes the request's form when all is over.
         self.files: AsyncExitStack | None = None
@@ -192,7 +192,8 @@ class Exchange:
                 call.respond_encoded(response.status_code)
                 self.started = True
                 return
-            response = Response(call.encoded(), response.status_code, media_type="application/json")
+            await self._deliver_encoded(response.status_code)
+            return
         body: bytes | memoryview | None = response.whole if type(response) is Passed else None
         if body is None and is_plain(type(response)):
             body = response.body
@@ -216,11 +217,34 @@ class Exchange:
         await self.enter_loop()
         await response(self.scope, self.receive, self.parts())
 
+    async def _deliver_encoded(self, status_code: int) -> None:
+        """What a `JSONResponse` would do, to the middleware around."""
+        body = self.call.encoded()
+        headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+        if self.inner is not None:
+            self.started = True
+            self.inner.give(status_code, headers, body)
+            if self.stacks is None and self.is_over:
+                return
+            await self.enter_loop()
+            await self.inner.until_sent()
+            return
+        await self.enter_loop()
+        send = self.parts()
+        await send({"type": "http.response.start", "status": status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    @property
+    def begun(self) -> bool:
+        """Whether the response has begun."""
+        return self.started or (self.direct and self.call.started)
+
     def parts(self) -> Send:
         """ASGI's `send` for a response that comes in parts."""
-        send = self.noting(self.send)
+        if not self.direct:
+            return self.noting(self.send)
         holding = self.site.within.holding
-        return Held(send, holding) if self.direct and holding else send
+        return Held(self.send, holding) if holding else self.send
 
     def noting(self, send: Send) -> Send:
         """`send`, noting that the response has begun."""

@@ -136,6 +136,8 @@ class Call:
         self._receive, self._send = receive, send
         self._encoded: bytes | None = None
         self._answer: Response | None = None
+        #: Whether the response has begun.
+        self.started = False
         self._made: Any = None
         self._sources: dict[str, Mapping[str, str]] = {
             "path": path,
@@ -187,7 +189,7 @@ class Call:
         return self.is_routed_here(scope) and all(scope[key] is self._made[key] for key in ("query_string", "headers"))
 
     def channel(self) -> Any:
-        return types.SimpleNamespace(receive=self._next_part, send=self._send)
+        return types.SimpleNamespace(receive=self._next_part, send=self._told)
 
     def encode(self, result: Any) -> None:
         response = self.plan.response
@@ -227,6 +229,11 @@ class Call:
     def _respond(self, response: Response) -> None:
         assert self._answer is None
         self._answer = response
+        self.started = True
+
+    async def _told(self, message: Any) -> None:
+        self.started = self.started or message["type"] == "http.response.start"
+        await self._send(message)
 
     async def _next_part(self) -> Any:
         return self._parts.pop() if self._parts else await self._receive()
