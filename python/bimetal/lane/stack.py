@@ -8,6 +8,7 @@ operation in the router's place.
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
@@ -26,6 +27,9 @@ from bimetal.lane.inner import Inner
 if TYPE_CHECKING:
     from bimetal._core import RouteCall
     from bimetal.lane.operation import Operation
+
+#: Since 1.8 Starlette's request of a `dispatch` can send, too.
+_TAKES_SEND = "send" in inspect.signature(_CachedRequest.__init__).parameters
 
 #: Where a scope says, on its way through ASGI middleware, which request of which operation it belongs to.
 _KEY = "bimetal.call"
@@ -94,7 +98,7 @@ class Stack:
             await self._rest(exchange.scope, exchange.receive, exchange.parts())
 
     async def _dispatch(self, exchange: Exchange, operation: Operation, number: int) -> None:
-        request = _CachedRequest(exchange.scope, exchange.receive, exchange.send)
+        request = _CachedRequest(exchange.scope, exchange.receive, *([exchange.send] if _TAKES_SEND else []))
         runs: list[Inner] = []
 
         async def call_next(_: Request) -> Response:
