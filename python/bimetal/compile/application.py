@@ -43,6 +43,7 @@ def edge(app: FastAPI, *, knows_scheme: bool = True) -> Recognised:
         versions.untested()
         or _patched()
         or _overridden(app, FastAPI, ("__call__", "build_middleware_stack"))
+        or _body_limit(app)
         or _stack(app)
         or telemetry_enabled(app)
     ):
@@ -61,6 +62,7 @@ def obstacle(app: FastAPI, found: Recognised | None = None) -> str | None:
         or _overridden(app, FastAPI, ("__call__", "build_middleware_stack", "routes"))
         or router_obstacle(app.router)
         or _middleware(app, edge(app) if found is None else found)
+        or _body_limit(app)
         or _stack(app)
     )
 
@@ -137,9 +139,12 @@ def _middleware(app: FastAPI, found: Recognised) -> str | None:
 
         if not is_built_here(app):
             return reason.MIDDLEWARE_BUILT()
-    if getattr(app, "max_body_size", None) is not None:
-        return reason.MAX_BODY_SIZE()
     return None
+
+
+def _body_limit(app: FastAPI) -> str | None:
+    # FastAPI's own layer for it is outside all other middleware.
+    return reason.MAX_BODY_SIZE() if getattr(app, "max_body_size", None) is not None else None
 
 
 def _stack(app: FastAPI) -> str | None:
