@@ -1,4 +1,4 @@
-"""Which FastAPI versions are compiled, and how the others are served: on the `asgi` lane, with one warning."""
+"""Which versions of FastAPI and Starlette are compiled, and how the others are served: on the `asgi` lane, with one warning."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def loaded():
 
 #: Changes the version before anything else is imported, as if that release were installed.
 SHIM = """
-import fastapi
-fastapi.__version__ = {version!r}
+import {package}
+{package}.__version__ = {version!r}
 """
 
 EMBEDDED = """
@@ -75,10 +75,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def pretend(folder: Path, version: str) -> dict[str, str]:
-    """The environment in which `version` is the one of FastAPI."""
+def pretend(folder: Path, version: str, package: str = "fastapi") -> dict[str, str]:
+    """The environment in which `version` is the one of the package."""
     (folder / "shim").mkdir()
-    (folder / "shim" / "sitecustomize.py").write_text(SHIM.format(version=version))
+    (folder / "shim" / "sitecustomize.py").write_text(SHIM.format(package=package, version=version))
     return with_path(folder, folder / "shim")
 
 
@@ -98,12 +98,12 @@ def warnings(output: str) -> list[str]:
     return [line for line in output.splitlines() if "asgi lane" in line]
 
 
-def assert_served_through_asgi(folder: Path, version: str, env: dict[str, str]) -> None:
+def assert_served_through_asgi(folder: Path, version: str, env: dict[str, str], package: str = "FastAPI") -> None:
     """Same answers as uvicorn's, one warning, and none of the modules that know FastAPI's internals."""
     shown = lanes(folder, env)
     assert {lane for lane, _ in shown.values()} == {"asgi"} and len(shown) == 4
     assert {reason for _, reason in shown.values()} == {shown["/items"][1]}
-    assert f"FastAPI {version} is outside the versions" in (shown["/items"][1] or "")
+    assert f"{package} {version} is outside the versions" in (shown["/items"][1] or "")
     with (
         start_bimetal("application:app", cwd=folder, env=env) as ours,
         start_uvicorn("application:app", cwd=folder, env=env) as reference,
@@ -135,12 +135,16 @@ def assert_served_through_asgi(folder: Path, version: str, env: dict[str, str]) 
         assert [name for name in loaded if name.startswith(internal)] == ["bimetal.lane.entry"]
         (line,) = warnings(ours.output)
     assert line.startswith("WARNING bimetal: every Python route is on the asgi lane: ")
-    assert f"FastAPI {version} is outside the versions Bimetal compiles (" in line and "install one of those" in line
+    assert f"{package} {version} is outside the versions Bimetal compiles (" in line and "install one of those" in line
 
 
 @pytest.mark.parametrize("version", ["0.160.0", "0.163.99", "7.0.0"])
 def test_an_unknown_version_is_served_through_asgi(folder: Path, version: str) -> None:
     assert_served_through_asgi(folder, version, pretend(folder, version))
+
+
+def test_an_unknown_starlette_is_served_through_asgi(folder: Path) -> None:
+    assert_served_through_asgi(folder, "1.99.0", pretend(folder, "1.99.0", "starlette"), "Starlette")
 
 
 def test_the_oldest_release_is_served_through_asgi(folder: Path) -> None:

@@ -81,8 +81,8 @@ def found_in(text: str) -> tuple[Reason, ...]:
 
 VERSION = Reason(
     "application",
-    "FastAPI {version} is outside the versions Bimetal compiles ({versions}); install one of those",
-    "How a version of FastAPI handles a request is read from its own code, which other versions may have changed.",
+    "{package} {version} is outside the versions Bimetal compiles ({versions}); install one of those",
+    "How FastAPI and Starlette handle a request is read from their own code, which other versions may have changed.",
     "Install one of those versions, or a newer Bimetal. The server itself runs with all of them.",
 )
 PATCHED = Reason(

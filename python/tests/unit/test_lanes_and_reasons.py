@@ -268,7 +268,12 @@ def test_within_middleware_operations_start_on_the_loop(add):
     ],
 )
 def test_versions(version, known):
-    assert (versions.untested(version) is None) is known
+    assert (versions.untested_fastapi(version) is None) is known
+
+
+@pytest.mark.parametrize(("version", "known"), [("1.10.0", True), ("1.7.0", True), ("1.6.9", False), ("1.11.0", False)])
+def test_versions_of_starlette(version, known):
+    assert (versions.untested_starlette(version) is None) is known
 
 
 def test_attributes_changed_later_change_nothing():
