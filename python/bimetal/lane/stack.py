@@ -169,6 +169,8 @@ class Stack:
                 Middleware(innermost),
             ],
             router=self.app.router,
+            # Since 0.165; an application that has one is not compiled.
+            max_body_size=None,
         )
         # FastAPI's own recipe, so that the application has it as if it had made it.
         built = FastAPI.build_middleware_stack(parts)
