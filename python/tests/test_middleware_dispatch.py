@@ -156,7 +156,7 @@ def test_a_handler_that_was_given_up_goes_on(pair: Pair, what: str) -> None:
         before = server.output_size
         replies.append(ask(server.port, "GET", f"/held/{what}", [("X-Do", what)]))
         assert ask(server.port, "GET", f"/open/{what}").status == 200
-        server.wait_output("~ exit\n")
+        server.wait_output("~ exit\n", before)
         notes = [line for line in server.output_since(before).splitlines() if line.startswith("~ ")]
         assert [note for note in notes if "only" not in note] == ["~ enter", "~ waits", "~ waited", "~ exit"]
     assert_same(*replies)

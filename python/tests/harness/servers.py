@@ -79,16 +79,15 @@ class ServerProcess:
                     raise StartError(f"{self.command} does not accept on port {self.port}:\n{self.output}") from None
                 time.sleep(0.02)
 
-    def wait_output(self, text: str) -> str:
-        """Wait until the output holds `text`; returns all of it."""
+    def wait_output(self, text: str, since: int = 0) -> str:
+        """Wait until the output holds `text` behind its size `since`; returns all of it."""
         deadline = time.monotonic() + START_TIMEOUT
-        while text not in (output := self.output):
+        while text not in self.output_since(since):
             if time.monotonic() > deadline or self.process.poll() is not None:
-                output = self.output
-                assert text in output, f"{text!r} is not in the output of {self.command}:\n{output}"
-                return output
+                assert text in self.output_since(since), f"{text!r} is not in the output of {self.command}:\n{self.output}"
+                break
             time.sleep(0.01)
-        return output
+        return self.output
 
     def stop(self) -> int:
         """End it as an operator would, with SIGTERM; returns the exit code. One that does not end is a failure."""
