@@ -84,7 +84,9 @@ class ServerProcess:
         deadline = time.monotonic() + START_TIMEOUT
         while text not in self.output_since(since):
             if time.monotonic() > deadline or self.process.poll() is not None:
-                assert text in self.output_since(since), f"{text!r} is not in the output of {self.command}:\n{self.output}"
+                assert text in self.output_since(since), (
+                    f"{text!r} is not in the output of {self.command}:\n{self.output}"
+                )
                 break
             time.sleep(0.01)
         return self.output
