@@ -152,6 +152,9 @@ class Engine:
     def drain(self) -> Awaitable[bool]:
         """Stop accepting and wait for requests in flight, at most `drain_timeout`. True when all of them finished."""
 
+    def busy(self) -> int:
+        """Requests of which something still runs in Python: background tasks, generators that end after a response."""
+
     def close(self) -> None:
         """Stop everything that is left, join every thread, detach from the loop.
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -28,6 +29,10 @@ from bimetal.threads import runner_start
 
 #: How long cancelled tasks and idle worker threads may take to end when a server stops, in seconds.
 _CLEANUP_TIMEOUT = 5.0
+
+#: The engine's own limit, where none was given, and the pause between two looks at what still runs; in seconds.
+_DRAIN_TIMEOUT = 30.0
+_BUSY_PACE = 0.005
 
 logger = logging.getLogger("bimetal")
 
@@ -335,15 +340,23 @@ class Server:
 
     async def _drain(self, engine: Engine) -> None:
         assert self._forced is not None
+        deadline = time.monotonic() + self._limits.get("drain_timeout", _DRAIN_TIMEOUT)
         drained = asyncio.ensure_future(engine.drain())
         forced = asyncio.ensure_future(self._forced.wait())
         try:
             await asyncio.wait({drained, forced}, return_when=asyncio.FIRST_COMPLETED)
             if drained.done() and not drained.result():
                 logger.warning("some requests did not finish within the drain timeout and were dropped")
+                return
         finally:
             forced.cancel()
             drained.cancel()
+        # What follows a response: background tasks, and dependencies that end.
+        while engine.busy() and not self._forced.is_set():
+            if time.monotonic() > deadline:
+                logger.warning("background tasks did not finish within the drain timeout and are cancelled")
+                break
+            await asyncio.sleep(_BUSY_PACE)
 
     def _new_loop(self) -> asyncio.AbstractEventLoop:
         if self._uvloop:

@@ -1,5 +1,6 @@
 //! The Python objects of one server. Held by the lanes' own threads, never by an I/O worker.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -25,6 +26,8 @@ pub(crate) struct Application {
     pub(crate) routes: RwLock<Arc<[PyRoute]>>,
     /// Called with each exception that leaves the application.
     pub(crate) on_exception: Option<Py<PyAny>>,
+    /// Requests of which something may still run in Python, whether or not they have their response.
+    pub(crate) busy: AtomicUsize,
     /// The prefix under which a proxy serves the application.
     pub(crate) root_path: String,
 }

@@ -1,6 +1,6 @@
 //! One server, as Python sees it: a bound listener, its lanes, its route table.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -105,6 +105,7 @@ impl Engine {
             asgi: app,
             state: Mutex::new(None),
             side: Mutex::new(None),
+            busy: AtomicUsize::new(0),
             on_runner_start: Mutex::new(None),
             routes: RwLock::new(Arc::from([])),
             on_exception,
@@ -271,6 +272,11 @@ impl Engine {
             Box::new(move |py: Python<'_>| Ok(finished.into_pyobject(py)?.to_owned().into_any().unbind()))
                 as Outcome
         })
+    }
+
+    /// Requests of which something still runs in Python: background tasks, generators that end after the response.
+    fn busy(&self) -> PyResult<usize> {
+        Ok(self.lanes()?.application.busy.load(Ordering::Relaxed))
     }
 
     /// Stops everything that is left and joins every thread.

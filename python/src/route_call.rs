@@ -87,12 +87,8 @@ fn start<'py>(
     };
     let channel = Channel::new(&head, body, respond, gone);
     let head = Arc::new(head);
-    let ending = HttpEnding {
-        application: Arc::clone(&lanes.application),
-        channel: Arc::clone(&channel),
-        head: Arc::clone(&head),
-        running,
-    };
+    let ending =
+        HttpEnding::new(Arc::clone(&lanes.application), Arc::clone(&channel), Arc::clone(&head), running);
     let call = RouteCall {
         lanes: Arc::clone(&lanes),
         route,

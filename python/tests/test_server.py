@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import os
+import socket
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import concurrency
@@ -15,6 +17,11 @@ import errors
 import lanes
 import lifespans
 import pytest
+from fastapi import BackgroundTasks, Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.routing import Route
 
 from harness.servers import REFERENCE_ONLY
 from harness.wire import Connection, get
@@ -199,6 +206,89 @@ def test_stop_does_not_wait_longer_than_it_may() -> None:
         server.stop()
         with contextlib.suppress(ConnectionError):
             assert waiting.read_reply().status >= 500
+
+
+def after_response(events: list[str], finish: threading.Event, *, middleware: bool) -> FastAPI:
+    """Routes whose responses are there before all of them has run; that goes on once `finish` is set."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        events.append("shutdown")
+
+    def wait() -> None:
+        finish.wait(30)
+        events.append("finished")
+
+    async def wait_async() -> None:
+        while not finish.is_set():
+            await asyncio.sleep(0.005)
+        events.append("finished")
+
+    def leaves() -> Iterator[None]:
+        yield
+        wait()
+
+    app = FastAPI(lifespan=lifespan)
+    if middleware:
+
+        @app.middleware("http")
+        async def passes(request: Request, call_next: Callable[[Request], Any]) -> Any:
+            return await call_next(request)
+
+    @app.get("/task/sync")
+    def task(tasks: BackgroundTasks) -> None:
+        tasks.add_task(wait)
+
+    @app.get("/task/async")
+    async def async_task(tasks: BackgroundTasks) -> None:
+        tasks.add_task(wait_async)
+
+    @app.get("/exit", dependencies=[Depends(leaves)])
+    def exits() -> None: ...
+
+    @app.get("/response")
+    def response() -> JSONResponse:
+        return JSONResponse(None, background=BackgroundTask(wait_async))
+
+    app.mount("/mounted", Starlette(routes=[Route("/", lambda _: JSONResponse(None, background=BackgroundTask(wait)))]))
+    return app
+
+
+@pytest.mark.parametrize("middleware", [False, True])
+@pytest.mark.parametrize("path", ["/task/sync", "/task/async", "/exit", "/response", "/mounted/"])
+def test_stop_waits_for_what_follows_a_response(path: str, middleware: bool) -> None:
+    events: list[str] = []
+    finish = threading.Event()
+    server = bimetal.Server(after_response(events, finish, middleware=middleware), port=0).start()
+    assert get(server.port, path).status == 200
+    stopping = threading.Thread(target=server.stop)
+    stopping.start()
+    while server.running and get_or_refused(server.port):
+        pass
+    assert events == []
+    finish.set()
+    stopping.join(30)
+    assert events == ["finished", "shutdown"]
+
+
+def get_or_refused(port: int) -> bool:
+    """Whether the server still accepts connections."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            return True
+    except ConnectionRefusedError:
+        return False
+
+
+def test_stop_does_not_wait_for_a_task_longer_than_it_may(caplog: pytest.LogCaptureFixture) -> None:
+    events: list[str] = []
+    finish = threading.Event()
+    server = bimetal.Server(after_response(events, finish, middleware=False), drain_timeout=0.2).start()
+    assert get(server.port, "/task/async").status == 200
+    server.stop()
+    assert events == ["shutdown"]
+    assert "background tasks did not finish within the drain timeout" in caplog.text
 
 
 @pytest.mark.parametrize(("lifespan", "expected"), [("on", True), ("auto", True), ("off", False)])

@@ -67,8 +67,7 @@ impl LoopTask for HttpExchange {
         let application = exchange.application;
         let channel = Channel::new(&exchange.head, exchange.incoming, exchange.respond, exchange.gone);
         let awaitable = call(py, side, &application, &exchange.head, &channel);
-        let ending =
-            HttpEnding { application, channel, head: exchange.head.into(), running: exchange.running };
+        let ending = HttpEnding::new(application, channel, exchange.head.into(), exchange.running);
         drive(py, side, awaitable, Box::new(ending));
     }
 
@@ -412,13 +411,16 @@ impl HttpChannel {
 }
 
 /// What the end of the application's coroutine means for the client.
+///
+/// While one exists, something of its request may run in Python: a background task, a generator that ends after the
+/// response. A server that stops waits for that.
 pub(crate) struct HttpEnding {
-    pub(crate) application: Arc<Application>,
-    pub(crate) channel: Arc<Channel>,
-    pub(crate) head: Arc<Head>,
+    application: Arc<Application>,
+    channel: Arc<Channel>,
+    head: Arc<Head>,
     /// Ends with this: nothing of the request runs any more.
     #[expect(dead_code, reason = "held for its end")]
-    pub(crate) running: Option<Exchange>,
+    running: Option<Exchange>,
 }
 
 impl Ending for HttpEnding {
@@ -427,7 +429,23 @@ impl Ending for HttpEnding {
     }
 }
 
+impl Drop for HttpEnding {
+    fn drop(&mut self) {
+        self.application.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl HttpEnding {
+    pub(crate) fn new(
+        application: Arc<Application>,
+        channel: Arc<Channel>,
+        head: Arc<Head>,
+        running: Option<Exchange>,
+    ) -> Self {
+        application.busy.fetch_add(1, Ordering::Relaxed);
+        HttpEnding { application, channel, head, running }
+    }
+
     /// The application's coroutine has ended with `result`.
     pub(crate) fn ended(self, py: Python<'_>, result: PyResult<Py<PyAny>>) {
         let (method, path) = (self.head.method.as_str(), &*self.head.path);
