@@ -239,8 +239,8 @@ class RouteCall:
     def respond_encoded(self, status: int) -> None:
         """Send what `encode` has kept, as JSON."""
 
-    def respond(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes | memoryview) -> None:
-        """Send a whole response."""
+    def respond(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes | memoryview) -> bool:
+        """Send a whole response. False, and nothing is sent, where the body is not as long as its headers say."""
 
     def in_thread(self, function: Callable[..., Any], arguments: dict[str, Any]) -> _Thread:
         """Have `function(**arguments)` called on a runner thread, in a copy of the context. On the event loop only."""

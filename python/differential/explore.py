@@ -163,5 +163,4 @@ def _with_lane(servers: Servers, difference: Difference) -> Difference:
     except OSError:
         return difference
     lanes = [lane for lane, count in after["requests"].items() if count > before["requests"][lane]]
-    rerouted = " (rerouted)" if after["rerouted"] > before["rerouted"] else ""
-    return Difference(**{**vars(difference), "lane": "/".join(lanes) + rerouted or "none"})
+    return Difference(**{**vars(difference), "lane": "/".join(lanes) or "none"})

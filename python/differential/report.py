@@ -23,7 +23,7 @@ def tables(served: Iterable[Served]) -> Iterator[str]:
         rows.append(_row(one))
         total.add(one)
     known = total.known
-    head = ["application", "cases", "2xx", *LANES, "rerouted", "compiled"]
+    head = ["application", "cases", "2xx", *LANES, "compiled"]
     yield from _table(head, [*rows, _row(total)])
     yield "Lanes as Bimetal counted them. Rerouted: a compiled route gave the request to FastAPI, because it did not fit."
     yield ""
@@ -70,8 +70,8 @@ def _side(name: str, answer: Answer) -> Iterator[str]:
 def _row(served: Served) -> list[str]:
     lanes = served.lanes
     everything = sum(lanes[lane] for lane in LANES)
-    compiled = 100 * (everything - lanes["asgi"] - served.rerouted) / everything if everything else 0.0
-    numbers = [served.cases, served.accepted, *(lanes[lane] for lane in LANES), served.rerouted]
+    compiled = 100 * (everything - lanes["asgi"]) / everything if everything else 0.0
+    numbers = [served.cases, served.accepted, *(lanes[lane] for lane in LANES)]
     return [served.name, *(f"{number:,}" for number in numbers), f"{compiled:.0f} %"]
 
 

@@ -27,7 +27,6 @@ class Served:
     #: Answered by Bimetal with a status below 300.
     accepted: int = 0
     lanes: Counter[str] = field(default_factory=Counter)
-    rerouted: int = 0
     known: Counter[str] = field(default_factory=Counter)
     differences: list[Difference] = field(default_factory=list)
     #: See `Line.unannounced`: those of Bimetal.
@@ -40,7 +39,6 @@ class Served:
         self.cases += other.cases
         self.accepted += other.accepted
         self.lanes.update(other.lanes)
-        self.rerouted += other.rerouted
         self.known.update(other.known)
 
 
@@ -114,7 +112,6 @@ def run_application(app: str, cases: list[int], seed: int, news: Any, ours: str 
                 return served
         stats = servers.stats()
         served.lanes.update(stats["requests"])
-        served.rerouted = stats["rerouted"]
         served.unannounced = servers.line(servers.ours).unannounced
     news.put(since)
     return served

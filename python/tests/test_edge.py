@@ -448,3 +448,11 @@ def test_middleware_added_in_the_startup_is_seen() -> None:
         reply = ask(server.port, "GET", "/", [A])
         assert (reply.status, reply.header("vary")) == (400, None)
         assert ask(server.port, "GET", "/", [A, ("Host", "good")]).all("vary") == ["Origin"]
+
+
+def test_a_client_that_would_wait_with_no_body_waits_for_nothing(served: Served) -> None:
+    """`Expect: 100-continue` without a body, answered at the edge: the connection goes on."""
+    with Connection(served.pair("hosts").ports[0]) as connection:
+        for _ in range(3):
+            reply = connection.request("GET", "/sync", [("Host", "evil.example"), ("Expect", "100-continue")])
+            assert reply.status == 400

@@ -206,8 +206,12 @@ class Exchange:
                     return
                 await self.enter_loop()
                 await self.inner.until_sent()
+            elif not call.respond(response.status_code, response.raw_headers, body):
+                # The server says what is wrong once the head is sent, as for any application.
+                await self.enter_loop()
+                await response(self.scope, self.receive, self.parts())
+                return
             else:
-                call.respond(response.status_code, response.raw_headers, body)
                 self.started = True
             background = response.background
             if background is not None:

@@ -212,10 +212,11 @@ class Call:
     def respond_encoded(self, status: int) -> None:
         self._respond(Response(self.encoded(), status, media_type="application/json"))
 
-    def respond(self, status: int, headers: Any, body: bytes) -> None:
+    def respond(self, status: int, headers: Any, body: bytes) -> bool:
         response = Response(body, status)
         response.raw_headers = list(headers)
         self._respond(response)
+        return True
 
     def in_thread(self, function: Any, arguments: dict[str, Any]) -> Thread:
         assert self.on_loop

@@ -136,6 +136,12 @@ fn expect(
     let length =
         inner.head().headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let too_large = length.is_some_and(|length: u64| length > limit as u64);
+    if length.is_none_or(|length| length == 0)
+        && !inner.head().headers.contains_key(header::TRANSFER_ENCODING)
+    {
+        // There is no body to wait with, and a refusal in its place would leave the connection waiting for one.
+        return Ok(inner);
+    }
     let table = worker.routes().load();
     if !too_large && table.edge().is_none() && table.fallback().is_some() {
         return Ok(inner);
