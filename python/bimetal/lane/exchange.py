@@ -194,7 +194,10 @@ class Exchange:
                 return
             await self._deliver_encoded(response.status_code)
             return
-        body: bytes | memoryview | None = response.whole if type(response) is Passed else None
+        body: bytes | memoryview | None = None
+        # What has passed a `dispatch` is a stream for the middleware around, and gzip takes streams of any size.
+        if type(response) is Passed and not (self.direct and self.site.within.holding):
+            body = response.whole
         if body is None and is_plain(type(response)):
             body = response.body
         if body is not None and (self.direct or self.inner is not None):
