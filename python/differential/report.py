@@ -25,7 +25,7 @@ def tables(served: Iterable[Served]) -> Iterator[str]:
     known = total.known
     head = ["application", "cases", "2xx", *LANES, "compiled"]
     yield from _table(head, [*rows, _row(total)])
-    yield "Lanes as Bimetal counted them. Rerouted: a compiled route gave the request to FastAPI, because it did not fit."
+    yield "Lanes as Bimetal counted them; what the edge of the server answers counts on none."
     yield ""
     if known:
         reasons = {entry.name: entry.reason for entry in KNOWN}

@@ -230,8 +230,8 @@ impl RouteCall {
     }
 
     /// The request's ASGI channel: an object with `receive` and `send`.
-    fn channel(&self, py: Python<'_>) -> PyResult<HttpChannel> {
-        Ok(HttpChannel { channel: Arc::clone(&self.channel), side: self.side(py)? })
+    fn channel(&self) -> PyResult<HttpChannel> {
+        Ok(HttpChannel { channel: Arc::clone(&self.channel), side: self.side()? })
     }
 
     /// Turns a handler's result into the bytes of the route's answer, and keeps them.
@@ -277,7 +277,7 @@ impl RouteCall {
 
     /// Has `function(**arguments)` called on a runner thread. On the loop only.
     fn in_thread(&self, py: Python<'_>, function: Py<PyAny>, arguments: Py<PyDict>) -> PyResult<Thread> {
-        let side = self.side(py)?;
+        let side = self.side()?;
         thread_call::in_thread(py, &self.lanes, &side, function, arguments)
     }
 }
@@ -347,7 +347,7 @@ impl RouteCall {
         self.body.as_deref().unwrap_or_default()
     }
 
-    fn side(&self, _py: Python<'_>) -> PyResult<Arc<LoopSide>> {
+    fn side(&self) -> PyResult<Arc<LoopSide>> {
         self.lanes
             .application
             .side
