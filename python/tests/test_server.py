@@ -277,6 +277,8 @@ def get_or_refused(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5):
             return True
+    except ConnectionResetError:  # the listener was closed between this connection's handshake and its acceptance
+        return True
     except ConnectionRefusedError:
         return False
 
