@@ -143,6 +143,30 @@ fn an_answer_of_the_edge_reaches_no_route() {
 }
 
 #[test]
+fn a_refused_expectation_leaves_the_connection_to_the_next_request() {
+    let server = serve(vec![hosts()]);
+    let chunks = "3\r\nabc\r\n0\r\n\r\n";
+    for (path, host, status) in [("/echo", "other", 400), ("/nowhere", "test", 404)] {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {host}\r\ntransfer-encoding: chunked\r\nexpect: 100-continue\r\n\r\n"
+        );
+        let mut client = Client::connect(server.local_addr());
+        for sent_at_once in [true, false, true] {
+            client.send(&head);
+            if sent_at_once {
+                client.send(chunks);
+            }
+            assert_eq!(client.reply().status, status, "{path}");
+            if !sent_at_once {
+                client.send(chunks);
+            }
+            client.send("POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 3\r\n\r\nabc");
+            assert_eq!(client.reply().text(), "abc", "{path}");
+        }
+    }
+}
+
+#[test]
 fn the_edge_is_swapped_with_the_routes() {
     let server = serve(vec![]);
     let status = || Client::connect(server.local_addr()).get("/").status;

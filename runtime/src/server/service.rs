@@ -146,7 +146,9 @@ fn expect(
     if !too_large && table.edge().is_none() && table.fallback().is_some() {
         return Ok(inner);
     }
-    let mut request = Request::new(inner, None, limit);
+    // The connection is told of a request that is refused here: its body may be read and dropped like any other.
+    let connection = inner.conn_data::<Rc<Connection>>().cloned();
+    let mut request = Request::new(inner, connection, limit);
     let (passage, answer) = table.edge().map(|edge| edge.enter(&request)).unzip();
     let response = match answer.flatten() {
         Some(answer) => answer,
