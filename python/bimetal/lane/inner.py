@@ -93,7 +93,9 @@ class Inner:
         while True:
             await self._wait()
             if self._response is not None:
-                return self._response
+                # Not kept: the response knows this object, and a cycle of the two would be left to the collector.
+                response, self._response = self._response, None
+                return response
             if not self._messages:
                 break
             message = self._take()
@@ -201,10 +203,10 @@ class Inner:
         if self._thread is None:
             return
         goes_on, self._failure = await self._thread.wait()
-        self._thread = None
+        coroutine, self._thread, self._coroutine = self._coroutine, None, None
         if goes_on:
-            assert self._coroutine is not None
-            self.start(self._coroutine)
+            assert coroutine is not None
+            self.start(coroutine)
         else:
             self._ended = True
 
