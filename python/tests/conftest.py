@@ -7,6 +7,7 @@ same), for `journal` (a pair whose order of side effects is compared as well) or
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ pytest.register_assert_rewrite("harness.compare", "harness.journal", "harness.wi
 
 from harness.compare import Pair, serve_both  # noqa: E402
 from harness.journal import Journal, serve_journal  # noqa: E402
+from harness.plugins import faulty_plugin, hot_plugin  # noqa: E402
 from harness.servers import REFERENCE_ONLY, ServerProcess, start_bimetal  # noqa: E402
 
 
@@ -46,3 +48,15 @@ def server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
     """The application `APP` of the module, on Bimetal."""
     with start_bimetal(request.module.APP, *getattr(request.module, "ARGS", ())) as server:
         yield server.wait_ready()
+
+
+@pytest.fixture(scope="session")
+def faulty_library() -> Path:
+    """The plugin of `fixtures/faulty`. A fixture, because the time for a build does not count against a test."""
+    return faulty_plugin()
+
+
+@pytest.fixture(scope="session")
+def hot_library() -> Path:
+    """The plugin of `examples/hybrid`."""
+    return hot_plugin()

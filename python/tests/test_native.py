@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.plugins import compile_c, faulty_plugin
+from harness.plugins import compile_c
 from harness.servers import START_TIMEOUT, ServerProcess, run_bimetal, start_bimetal
 from harness.wire import Connection, get, request
 
@@ -147,11 +147,11 @@ def test_an_odd_status_of_a_plugin_is_a_failure(tmp_path: Path) -> None:
         assert get(server.port, "/hello").status == 500
 
 
-def test_handlers_that_panic() -> None:
+def test_handlers_that_panic(faulty_library: Path) -> None:
     """Each panic answers 500, is logged with its route, and the server goes on on the same connection."""
     names = ["panics", "panics_later", "panics_oddly", "fails", "works"]
     natives = [part for name in names for part in ("--native", f"/{name}=faulty.{name}")]
-    with start_bimetal("parameters:app", "--plugin", str(faulty_plugin()), *natives) as server:
+    with start_bimetal("parameters:app", "--plugin", str(faulty_library), *natives) as server:
         server.wait_ready()
         for name in ["panics", "panics_later", "panics_oddly"]:
             for _ in range(20):

@@ -130,10 +130,10 @@ STUBS = [
 
 
 @pytest.mark.parametrize(("path", "signature", "says"), STUBS, ids=[stub[1] for stub in STUBS])
-def test_a_stub_that_disagrees_with_the_handler(tmp_path: Path, path: str, signature: str, says: list[str]) -> None:
-    from harness.plugins import hot_plugin
-
-    source = native_app(plugins=[str(hot_plugin())], path=path, name="hot.get_user", signature=signature)
+def test_a_stub_that_disagrees_with_the_handler(
+    tmp_path: Path, hot_library: Path, path: str, signature: str, says: list[str]
+) -> None:
+    source = native_app(plugins=[str(hot_library)], path=path, name="hot.get_user", signature=signature)
     run_app(tmp_path, source, says=["main.py:", f"GET {path}", "hot.get_user", *says])
 
 

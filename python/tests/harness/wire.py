@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as jsonlib
 import socket
 from collections.abc import Iterable, Iterator, Sequence
@@ -87,15 +88,16 @@ class Connection:
         headers: Headers = (),
         body: bytes | Iterable[bytes] | None = None,
     ) -> None:
-        self.send(head(method, target, headers, body))
-        if body is None:
+        first = head(method, target, headers, body)
+        if body is None or isinstance(body, bytes):
+            self.send(first + (body or b""))
             return
-        if isinstance(body, bytes):
-            self.send(body)
-            return
-        for piece in body:
-            self.send_chunk(piece)
-        self.send(b"0\r\n\r\n")
+        self.send(first)
+        # A server may answer and close before it has read everything: its answer is there all the same.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for piece in body:
+                self.send_chunk(piece)
+            self.send(b"0\r\n\r\n")
 
     def send_chunk(self, piece: bytes) -> None:
         self.send(b"%x\r\n%s\r\n" % (len(piece), piece))
