@@ -61,6 +61,13 @@ def _empty_last(request: Request) -> Request:
     return replace(request, headers=tuple((name, found[name.lower()].pop(0)) for name, _ in request.headers))
 
 
+def _in_origin_form(request: Request) -> Request:
+    """The target without scheme and host."""
+    if not request.target.startswith(b"http://"):
+        return request
+    return replace(request, target=b"/" + request.target.split(b"/", 3)[3])
+
+
 KNOWN: tuple[Known, ...] = (
     Known(
         "both refuse",
@@ -81,6 +88,11 @@ KNOWN: tuple[Known, ...] = (
             and request.method in (b"POST", b"PUT", b"PATCH")
             and request.body is None
         ),
+    ),
+    Known(
+        "target as to a proxy, judged by h11",
+        "uvicorn with h11, asked where httptools knows no such method, takes scheme and host for a part of the path",
+        rewrite=_in_origin_form,
     ),
     Known(
         "tab behind a value",

@@ -42,8 +42,8 @@ class Request:
     @property
     def closes(self) -> bool:
         """Whether the server has to close the connection after its answer."""
-        connection = (self.header(b"connection") or b"").lower()
-        return connection == b"close" or (self.version == b"HTTP/1.0" and connection != b"keep-alive")
+        options = [value.strip().lower() for key, value in self.headers if key.lower() == b"connection"]
+        return b"close" in options or (self.version == b"HTTP/1.0" and b"keep-alive" not in options)
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a field; `name` in lower case."""

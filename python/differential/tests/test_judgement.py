@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from differential.answers import CLOSED, Answer, differences
@@ -70,6 +71,25 @@ def test_a_field_is_known_where_the_reference_agrees_once_it_is_rewritten() -> N
     assert names(request, answer(200, b"ours"), answer(200, b"theirs"), reference) == ["empty field among others"]
     assert names(request, answer(200, b"another"), answer(200, b"theirs"), reference) == []
     assert names(last, answer(200, b"another"), answer(200, b"theirs"), reference) == []
+
+
+def test_a_target_as_to_a_proxy_is_known_where_the_path_alone_gives_the_answer() -> None:
+    request = Request(b"BREW", b"http://other.example:8080/a?b=1")
+
+    def reference(asked: Request) -> Answer:
+        return answer(405) if asked.target == b"/a?b=1" else answer(404)
+
+    assert names(request, answer(405), answer(404), reference) == ["target as to a proxy, judged by h11"]
+    assert names(request, answer(200), answer(404), reference) == []
+
+
+def test_what_a_request_says_of_its_connection() -> None:
+    assert get((b"Connection", b"close")).closes
+    assert get((b"Connection", b"X-A"), (b"Connection", b"close")).closes
+    assert not get((b"Connection", b"X-A")).closes
+    assert replace(GET, version=b"HTTP/1.0").closes
+    fields = ((b"Connection", b"X-A"), (b"Connection", b"Keep-Alive"))
+    assert not replace(GET, version=b"HTTP/1.0", headers=fields).closes
 
 
 class Recorded:
