@@ -84,7 +84,11 @@ class Line:
             return Answer(None, problem=str(error) if cut else CLOSED)
         except ValueError:
             return Answer(None, problem=NO_HTTP)
-        announced = "close" in (reply.header("connection") or "").lower()
+        connection_field = (reply.header("connection") or "").lower()
+        # To HTTP/1.0 it goes without saying that the connection ends, unless the answer says that it does not.
+        announced = "close" in connection_field or (
+            request.version == b"HTTP/1.0" and "keep-alive" not in connection_field
+        )
         if not (announced or request.closes):
             return Answer(reply)
         try:
