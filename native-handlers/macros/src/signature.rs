@@ -1,7 +1,9 @@
 //! Whether a function can be a handler, and what its arguments are called.
 
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, Ident, ItemFn, Pat, Result, ReturnType, Safety, Type};
+use syn::{
+    Error, FnArg, GenericArgument, Ident, ItemFn, Pat, PathArguments, Result, ReturnType, Safety, Type,
+};
 
 use crate::options::Options;
 
@@ -62,10 +64,31 @@ fn argument(input: &FnArg) -> Result<Argument> {
             if matches!(*typed.ty, Type::ImplTrait(_)) {
                 return Err(Error::new(typed.ty.span(), "a native handler names the types of its arguments, like `Path<i64>`"));
             }
+            if let Some(borrowed) = borrowed_value(&typed.ty) {
+                return Err(Error::new(
+                    borrowed.span(),
+                    "an extractor gives values of their own, since text may have to be decoded: write `String` instead of `&str`, \
+                     and `T` instead of `&T`",
+                ));
+            }
             let mut names = Vec::new();
             bound_names(&typed.pat, &mut names);
             Ok(Argument { ty: (*typed.ty).clone(), names })
         }
+    }
+}
+
+/// The reference in `Header<&str>` or `Option<Query<&T>>`.
+fn borrowed_value(ty: &Type) -> Option<&Type> {
+    const EXTRACTORS: [&str; 6] = ["Path", "Query", "Header", "Cookie", "Form", "Json"];
+    let Type::Path(path) = ty else { return None };
+    let segment = path.path.segments.last()?;
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return None };
+    let GenericArgument::Type(inner) = arguments.args.first()? else { return None };
+    match inner {
+        Type::Reference(_) if EXTRACTORS.iter().any(|name| segment.ident == name) => Some(inner),
+        inner if segment.ident == "Option" => borrowed_value(inner),
+        _ => None,
     }
 }
 

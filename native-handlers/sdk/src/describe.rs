@@ -8,7 +8,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{json, Map, Value};
 
-use crate::validate::{is_constrained, schema::REF_PREFIX, Definitions};
+use crate::extract::{header_name, is_list, Source};
+use crate::validate::{self, is_constrained, schema::REF_PREFIX, Definitions, Item, Schemas, Step};
 
 /// The argument an extractor stands for, as the handler's signature shows it.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,9 @@ pub struct Operation {
     params: Vec<String>,
     parameters: Vec<Value>,
     request_body: Option<Value>,
+    /// Schemas of a form's fields, where each is an argument of its own.
+    form_fields: Option<Map<String, Value>>,
+    required_form_fields: Vec<String>,
     response: Option<Value>,
     reads_body: bool,
     pub(crate) state: Option<StateType>,
@@ -57,6 +61,12 @@ pub struct Slot {
     pub(crate) definitions: Arc<Definitions>,
     /// Whether a value that deserializes may still break the schema.
     pub(crate) constrained: bool,
+    /// Whether FastAPI would validate its fields together, as a Pydantic model.
+    pub(crate) is_model: bool,
+    /// Whether it refuses fields it does not know.
+    pub(crate) closed: bool,
+    /// Those of the names that take several values.
+    pub(crate) lists: Vec<String>,
 }
 
 /// How an extractor's type takes its values.
@@ -75,7 +85,18 @@ impl Slot {
     /// Knows the named schemas from now on.
     pub(crate) fn complete(&mut self, definitions: &Arc<Definitions>) {
         self.definitions = Arc::clone(definitions);
-        self.constrained = is_constrained(&self.schema, definitions);
+        self.constrained = self.closed || is_constrained(&self.schema, &definitions.schemas);
+    }
+
+    /// Holds a value against a schema that is this slot's or a part of it.
+    pub(crate) fn check(
+        &self,
+        value: &validate::Value,
+        schema: &Value,
+        loc: Vec<Step>,
+        items: &mut Vec<Item>,
+    ) -> validate::Value {
+        validate::check(value, schema, &self.definitions, loc, items)
     }
 }
 
@@ -97,6 +118,8 @@ impl Operation {
             params: Vec::new(),
             parameters: Vec::new(),
             request_body: None,
+            form_fields: None,
+            required_form_fields: Vec::new(),
             response: None,
             reads_body: false,
             state: None,
@@ -144,27 +167,112 @@ impl Operation {
         slot
     }
 
-    pub(crate) fn query<T: JsonSchema>(&mut self, argument: &Argument) -> Slot {
-        let mut slot = self.slot::<T>();
-        if slot.shape != Shape::Fields {
-            slot.names = argument.names.iter().map(|name| (*name).to_owned()).collect();
-            if slot.shape == Shape::Tuple || slot.names.len() != 1 {
-                self.refuse(
-                    "a `Query` argument does not name its parameter; write `Query(name): Query<T>`, or give `Query<T>` a struct \
-                     with a field for each",
-                );
-            }
-        }
-        for (name, (schema, required)) in slot.names.iter().zip(self.field_schemas(&slot)) {
-            self.parameters
-                .push(json!({"name": name, "in": "query", "required": required, "schema": schema}));
+    pub(crate) fn query<T: JsonSchema>(&mut self, argument: &Argument, optional: bool) -> Slot {
+        self.parameter::<T>(argument, optional, Source::Query, "Query")
+    }
+
+    pub(crate) fn header<T: JsonSchema>(&mut self, argument: &Argument, optional: bool) -> Slot {
+        self.parameter::<T>(argument, optional, Source::Header, "Header")
+    }
+
+    pub(crate) fn cookie<T: JsonSchema>(&mut self, argument: &Argument, optional: bool) -> Slot {
+        let slot = self.parameter::<T>(argument, optional, Source::Cookie, "Cookie");
+        if let Some(name) = slot.lists.first() {
+            self.refuse(format!("a cookie has one value; `{name}` cannot be a list"));
         }
         slot
+    }
+
+    /// One parameter, or one for each field of a struct.
+    fn parameter<T: JsonSchema>(
+        &mut self,
+        argument: &Argument,
+        optional: bool,
+        source: Source,
+        extractor: &str,
+    ) -> Slot {
+        let mut slot = self.text_slot::<T>(argument, optional, extractor);
+        slot.is_model = slot.shape == Shape::Fields && (slot.closed || optional);
+        for (name, (schema, required)) in slot.names.iter().zip(self.field_schemas(&slot)) {
+            let name = if source == Source::Header { header_name(name) } else { name.into() };
+            let mut parameter = json!({
+                "name": name, "in": source.place(), "required": required && !optional, "schema": schema,
+            });
+            if let Some(description) = parameter["schema"].get("description").cloned() {
+                parameter["description"] = description;
+            }
+            self.parameters.push(parameter);
+        }
+        slot
+    }
+
+    /// A slot for values that are text and have names.
+    fn text_slot<T: JsonSchema>(&mut self, argument: &Argument, optional: bool, extractor: &str) -> Slot {
+        let mut slot = if optional { self.slot_of_option::<T>() } else { self.slot::<T>() };
+        if slot.shape == Shape::Fields {
+            let resolved = resolve(&slot.schema, self.input.definitions());
+            slot.closed = resolved.get("additionalProperties") == Some(&Value::Bool(false));
+        } else {
+            slot.names = argument.names.iter().map(|name| (*name).to_owned()).collect();
+            if slot.shape == Shape::Tuple || slot.names.len() != 1 {
+                self.refuse(format!(
+                    "a `{extractor}` argument does not name its parameter; write `{extractor}(name): {extractor}<T>`, or give \
+                     `{extractor}<T>` a struct with a field for each",
+                ));
+            }
+        }
+        let schemas = self.field_schemas(&slot);
+        let lists = slot.names.iter().zip(schemas).filter(|(_, (schema, _))| is_list(schema));
+        slot.lists = lists.map(|(name, _)| name.clone()).collect();
+        slot
+    }
+
+    /// A slot for an optional `T`: a struct is described as it is, one value as one that may be absent.
+    fn slot_of_option<T: JsonSchema>(&mut self) -> Slot {
+        let slot = self.slot::<T>();
+        if slot.shape == Shape::Scalar {
+            self.slot::<Option<T>>()
+        } else {
+            slot
+        }
     }
 
     pub(crate) fn json_body<T: JsonSchema>(&mut self, required: bool) -> Slot {
         let slot = self.slot::<T>();
         self.body(json!({"required": required, "content_type": "application/json", "schema": slot.schema}));
+        slot
+    }
+
+    /// A form: a struct is the whole of it, single fields add up.
+    pub(crate) fn form_body<T: JsonSchema>(&mut self, argument: &Argument, optional: bool) -> Slot {
+        const FORM: &str = "application/x-www-form-urlencoded";
+        let mut slot = self.text_slot::<T>(argument, optional, "Form");
+        if slot.shape == Shape::Fields {
+            slot.is_model = true;
+            self.body(json!({"required": !optional, "content_type": FORM, "schema": slot.schema}));
+            return slot;
+        }
+        let form = self.form_fields.get_or_insert_with(Map::new);
+        let is_first = form.is_empty();
+        let required = !optional && !is_nullable(&slot.schema);
+        form.extend(slot.names.first().map(|name| (name.clone(), slot.schema.clone())));
+        if required {
+            self.required_form_fields.extend(slot.names.first().cloned());
+        }
+        let body = json!({
+            "required": !self.required_form_fields.is_empty(),
+            "content_type": FORM,
+            "schema": {
+                "type": "object",
+                "properties": self.form_fields,
+                "required": self.required_form_fields,
+            },
+        });
+        if is_first {
+            self.body(body);
+        } else {
+            self.request_body = Some(body);
+        }
         slot
     }
 
@@ -177,7 +285,7 @@ impl Operation {
     fn body(&mut self, body: Value) {
         self.reads_body = true;
         if self.request_body.replace(body).is_some() {
-            self.refuse("it reads the body twice; keep one of `Json`, `Bytes` and `&[u8]`");
+            self.refuse("it reads the body twice; keep one of `Json`, `Form`, `Bytes` and `&[u8]`");
         }
     }
 
@@ -204,6 +312,16 @@ impl Operation {
             Some(json!({"status": 200, "content_type": content_type, "schema": {"type": "string"}}));
     }
 
+    /// The response has no body and sends the client elsewhere.
+    pub(crate) fn redirect_response(&mut self) {
+        self.response = Some(json!({"status": 307, "content_type": null, "schema": null}));
+    }
+
+    /// The response has no body.
+    pub(crate) fn empty_response(&mut self) {
+        self.response = Some(json!({"status": 200, "content_type": null, "schema": null}));
+    }
+
     /// Schema of each of the slot's names and whether it is required.
     fn field_schemas(&self, slot: &Slot) -> Vec<(Value, bool)> {
         let resolved = resolve(&slot.schema, self.input.definitions());
@@ -228,6 +346,17 @@ impl Operation {
     pub(crate) fn finish(mut self, name: &str, kind: &str, doc: &str) -> Description {
         let definitions = self.input.take_definitions(true);
         let mut schemas = definitions.clone();
+        let inline = self.parameters.iter().chain(&self.request_body);
+        let definitions = match Definitions::new(definitions, inline) {
+            Ok(definitions) => definitions,
+            Err(problem) => {
+                self.refuse(problem);
+                Definitions::default()
+            }
+        };
+        // In FastAPI's order of places, and as declared within each.
+        let places = [Source::Path, Source::Query, Source::Header, Source::Cookie].map(Source::place);
+        self.parameters.sort_by_key(|parameter| places.iter().position(|place| parameter["in"] == *place));
         let mut response = self.response.unwrap_or(Value::Null);
         add_output_schemas(&mut schemas, self.output.take_definitions(true), &mut response);
         let (summary, description) = split_doc(doc);
@@ -254,7 +383,7 @@ impl Operation {
 }
 
 /// The schema itself, or the one its `$ref` names.
-pub(crate) fn resolve<'a>(schema: &'a Value, definitions: &'a Definitions) -> &'a Value {
+pub(crate) fn resolve<'a>(schema: &'a Value, definitions: &'a Schemas) -> &'a Value {
     let name = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix(REF_PREFIX));
     name.and_then(|name| definitions.get(name)).unwrap_or(schema)
 }
@@ -276,19 +405,49 @@ pub(crate) fn is_nullable(schema: &Value) -> bool {
 }
 
 /// Adds the response's named schemas to those of the request. One that has the name of another but reads differently gets
-/// `-Output` appended, as in FastAPI's documents.
-fn add_output_schemas(schemas: &mut Definitions, output: Definitions, response: &mut Value) {
-    let clashing: Vec<String> = output
-        .iter()
-        .filter(|(name, schema)| schemas.get(*name).is_some_and(|known| known != *schema))
-        .map(|(n, _)| n.clone())
-        .collect();
+/// `-Output` appended, as in FastAPI's documents. That a response always has a field which a request may leave out is no
+/// such difference there.
+fn add_output_schemas(schemas: &mut Schemas, output: Schemas, response: &mut Value) {
+    let without_required = |schema: &Value| {
+        let mut schema = schema.clone();
+        schema.as_object_mut().map(|fields| fields.remove("required"));
+        schema
+    };
+    let mut clashing: Vec<String> = Vec::new();
+    let mut shared: Vec<String> = Vec::new();
+    for (name, schema) in &output {
+        match schemas.get(name) {
+            Some(known) if without_required(known) != without_required(schema) => clashing.push(name.clone()),
+            Some(_) => shared.push(name.clone()),
+            None => {}
+        }
+    }
+    // What holds a schema with two forms has two itself.
+    while let Some(index) =
+        shared.iter().position(|name| clashing.iter().any(|clash| refers_to(&output[name.as_str()], clash)))
+    {
+        clashing.push(shared.swap_remove(index));
+    }
     let rename = |value: &mut Value| clashing.iter().for_each(|name| rename_ref(value, name));
     rename(response);
     for (name, mut schema) in output {
+        if shared.contains(&name) {
+            continue;
+        }
         rename(&mut schema);
         let name = if clashing.contains(&name) { format!("{name}-Output") } else { name };
         schemas.insert(name, schema);
+    }
+}
+
+fn refers_to(value: &Value, name: &str) -> bool {
+    match value {
+        Value::Object(fields) => fields.iter().any(|(key, inner)| match inner {
+            Value::String(path) if key == "$ref" => path.strip_prefix(REF_PREFIX) == Some(name),
+            _ => refers_to(inner, name),
+        }),
+        Value::Array(list) => list.iter().any(|inner| refers_to(inner, name)),
+        _ => false,
     }
 }
 
@@ -354,7 +513,7 @@ mod tests {
         let mut operation = Operation::new();
         let user = operation.path::<i64>(&Argument { names: &["user_id"] });
         let pair = operation.path::<(i64, String)>(&Argument { names: &["a", "b"] });
-        let page = operation.query::<Page>(&Argument { names: &["page"] });
+        let page = operation.query::<Page>(&Argument { names: &["page"] }, false);
         assert_eq!((user.first, pair.first, page.shape), (0, 1, Shape::Fields));
         let meta = meta(operation);
         let brief: Vec<(&str, &str, bool)> = meta["parameters"]
@@ -405,7 +564,7 @@ mod tests {
         };
         let path = refused(|operation| drop(operation.path::<(i64, i64)>(&Argument { names: &["both"] })));
         assert!(path.contains("write `Path(name): Path<T>`"), "{path}");
-        let query = refused(|operation| drop(operation.query::<i64>(&Argument { names: &[] })));
+        let query = refused(|operation| drop(operation.query::<i64>(&Argument { names: &[] }, false)));
         assert!(query.contains("write `Query(name): Query<T>`"), "{query}");
         let body = refused(|operation| {
             operation.json_body::<Item>(true);

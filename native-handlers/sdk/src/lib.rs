@@ -38,8 +38,10 @@
 //!
 //! - A plain `fn` runs on the I/O worker and must not block; `#[native_handler(blocking)]` runs it on a pool of threads.
 //! - An `async fn` is polled on the I/O worker. With the feature `tokio` the timers and sockets of tokio work in it.
-//! - Arguments: [`Path`], [`Query`], [`Json`], [`State`], [`RequestParts`], [`ServerState`], `Bytes`, `&[u8]`.
-//! - Return values: [`Json`], text, bytes, `()`, [`Response`], a status code with any of these, `Result<_, HttpError>`.
+//! - Arguments: [`Path`], [`Query`], [`Header`], [`Cookie`], [`Form`], [`Json`], [`State`], [`RequestParts`],
+//!   [`ServerState`], `Bytes`, `&[u8]`, and an `Option` of those that may be absent.
+//! - Return values: [`Json`], text, bytes, `()`, [`Redirect`], [`Response`], a status code or header fields with any of
+//!   these, `Result<_, HttpError>`.
 
 mod describe;
 mod entry;
@@ -57,10 +59,10 @@ mod waker;
 
 pub use bimetal_macros::native_handler;
 pub use error::HttpError;
-pub use extract::{FromRequest, Json, Path, Query, Rejection, RequestParts, State};
+pub use extract::{Cookie, Form, FromRequest, Header, Json, Path, Query, Rejection, RequestParts, State};
 pub use host::log;
 pub use request::{Request, ServerState};
-pub use response::{IntoResponse, Response, ResponseWriter};
+pub use response::{HeaderText, IntoResponse, Redirect, Response, ResponseWriter};
 
 /// What the macros write. Not part of the interface.
 #[doc(hidden)]

@@ -153,6 +153,7 @@ fn native_handlers_answer_as_fastapi_does() {
             query,
             params: &param.iter().map(String::as_str).collect::<Vec<_>>(),
             content_type: case.content_type.as_deref(),
+            headers: &[],
             body: case.body.as_bytes(),
         });
         if (answer.status, answer.text()) != (case.status, &*case.answer) {

@@ -35,6 +35,23 @@ async fn r#type(request: RequestParts<'_>, item: Option<Json<Item>>) -> Json<Opt
     Json(item.map(|Json(item)| item))
 }
 
+#[native_handler]
+fn header(
+    Header(x_token): Header<String>,
+    item: Option<Header<Item>>,
+    Cookie(id): Cookie<i64>,
+    form: Option<Form<Item>>,
+    page: Option<Query<i64>>,
+) -> (u16, [(&'static str, String); 1], &'static str) {
+    let _ = (item.is_none(), form.is_none(), page.is_none());
+    (200, [("x-token", format!("{x_token} {id}"))], "ok")
+}
+
+#[native_handler]
+fn slots(body: Option<&[u8]>) -> Result<Redirect, HttpError> {
+    body.map(|_| Redirect::temporary("/")).ok_or_else(|| HttpError::not_found("no body"))
+}
+
 fn init(_config: Option<u8>) -> Result<u8, String> {
     Ok(1)
 }

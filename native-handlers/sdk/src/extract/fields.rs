@@ -1,4 +1,5 @@
-//! Text values by name, deserialized by Pydantic's rules for text: path parameters and query strings.
+//! Text values by name, deserialized by Pydantic's rules for text: path parameters, query strings, header fields, cookies
+//! and forms.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,17 +11,26 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
+use super::{Rejection, Source};
 use crate::describe::{is_required, resolve, Shape, Slot};
-use crate::validate::{check, scalar, Item, Step, Value};
+use crate::validate::{scalar, Item, Step, Value};
 
 /// Values that have names.
 pub(super) trait Fields {
-    /// The last value of `name`.
-    fn last(&self, name: &str) -> Option<Cow<'_, str>>;
+    /// The one value of `name` that counts.
+    fn one(&self, name: &str) -> Option<Cow<'_, str>>;
     /// Every value of `name`.
     fn all(&self, name: &str) -> Vec<Cow<'_, str>>;
     /// Every name, each once.
     fn names(&self) -> Vec<Cow<'_, str>>;
+    /// What the client calls `name`.
+    fn shown(&self, name: &str) -> String {
+        name.to_owned()
+    }
+    /// Whether `sent`, one of [`names`](Fields::names), is what `name` reads.
+    fn is(&self, name: &str, sent: &str) -> bool {
+        name == sent
+    }
 }
 
 /// Why text did not deserialize; what the client gets to read is made elsewhere.
@@ -43,8 +53,43 @@ impl serde::de::Error for TextError {
 
 const NOT_OF_THE_TYPE: TextError = TextError(Cow::Borrowed("the text does not fit the type"));
 
+/// Reads a `T` and holds it against its constraints.
+pub(super) fn extract<T: DeserializeOwned, F: Fields>(
+    fields: &F,
+    slot: &Slot,
+    source: Source,
+) -> Result<T, Rejection> {
+    let value = match read(fields, slot) {
+        Ok(value) => value,
+        Err(error) => return Err(Rejection::invalid(source, explain_failure(fields, slot, source, &error))),
+    };
+    if slot.constrained {
+        let items = explain(fields, slot, source);
+        if !items.is_empty() {
+            return Err(Rejection::invalid(source, items));
+        }
+    }
+    Ok(value)
+}
+
+/// [`extract`], or `None` where the request has none of the fields.
+pub(super) fn extract_optional<T: DeserializeOwned, F: Fields>(
+    fields: &F,
+    slot: &Slot,
+    source: Source,
+) -> Result<Option<T>, Rejection> {
+    // A struct that refuses unknown fields is there as soon as anything is.
+    let is_there =
+        slot.names.iter().any(|name| fields.one(name).is_some()) || slot.closed && !fields.names().is_empty();
+    if is_there {
+        extract(fields, slot, source).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
 /// Reads a `T` by its shape: a struct's fields, or the one value of a scalar.
-pub(super) fn read<T: DeserializeOwned, F: Fields>(fields: &F, slot: &Slot) -> Result<T, TextError> {
+fn read<T: DeserializeOwned, F: Fields>(fields: &F, slot: &Slot) -> Result<T, TextError> {
     match slot.shape {
         Shape::Scalar => {
             T::deserialize(Field { fields, name: slot.names.first().map_or("", String::as_str) })
@@ -54,9 +99,12 @@ pub(super) fn read<T: DeserializeOwned, F: Fields>(fields: &F, slot: &Slot) -> R
     }
 }
 
-/// What is wrong with the fields, in Pydantic's words; `place` is the first step of each location.
-pub(super) fn explain<F: Fields>(fields: &F, slot: &Slot, place: &str) -> Vec<Item> {
-    let resolved = resolve(&slot.schema, &slot.definitions);
+/// What is wrong with the fields, in Pydantic's words.
+fn explain<F: Fields>(fields: &F, slot: &Slot, source: Source) -> Vec<Item> {
+    if slot.is_model {
+        return explain_model(fields, slot, source);
+    }
+    let resolved = resolve(&slot.schema, &slot.definitions.schemas);
     let mut items = Vec::new();
     for (index, name) in slot.names.iter().enumerate() {
         let (schema, required) = match slot.shape {
@@ -64,15 +112,9 @@ pub(super) fn explain<F: Fields>(fields: &F, slot: &Slot, place: &str) -> Vec<It
             Shape::Tuple => (&resolved["prefixItems"][index], true),
             Shape::Fields => (&resolved["properties"][name.as_str()], is_required(resolved, name)),
         };
-        let loc = vec![Step::from(place), Step::from(name.as_str())];
-        match fields.last(name) {
-            Some(_) if is_list(schema) => {
-                let all = fields.all(name).into_iter().map(|text| Value::Str(text.into_owned())).collect();
-                check(&Value::Array(all), schema, &slot.definitions, loc, &mut items);
-            }
-            Some(text) => {
-                check(&Value::Str(text.into_owned()), schema, &slot.definitions, loc, &mut items);
-            }
+        let loc = vec![Step::from(source.place()), Step::Name(fields.shown(name))];
+        match value_of(fields, name, schema) {
+            Some(value) => drop(slot.check(&value, schema, loc, &mut items)),
             None if required => items.push(Item::missing(&loc, &Value::Null)),
             None => {}
         }
@@ -80,27 +122,62 @@ pub(super) fn explain<F: Fields>(fields: &F, slot: &Slot, place: &str) -> Vec<It
     items
 }
 
+/// [`explain`], for what FastAPI validates as one Pydantic model: what is missing is missing in all that was sent.
+fn explain_model<F: Fields>(fields: &F, slot: &Slot, source: Source) -> Vec<Item> {
+    let resolved = resolve(&slot.schema, &slot.definitions.schemas);
+    let mut sent: Vec<(String, Value)> = Vec::new();
+    for name in &slot.names {
+        if let Some(value) = value_of(fields, name, &resolved["properties"][name.as_str()]) {
+            sent.push((name.clone(), value));
+        }
+    }
+    for name in fields.names() {
+        if slot.names.iter().any(|known| fields.is(known, &name)) {
+            continue;
+        }
+        let mut all: Vec<Value> =
+            fields.all(&name).into_iter().map(|text| Value::Str(text.into_owned())).collect();
+        let value = if all.len() == 1 { all.remove(0) } else { Value::Array(all) };
+        sent.push((name.into_owned(), value));
+    }
+    let mut items = Vec::new();
+    slot.check(&Value::Object(sent), &slot.schema, vec![Step::from(source.place())], &mut items);
+    for item in &mut items {
+        if let Some(Step::Name(name)) = item.loc.get_mut(1) {
+            if slot.names.contains(name) {
+                *name = fields.shown(name);
+            }
+        }
+    }
+    items
+}
+
+fn value_of<F: Fields>(fields: &F, name: &str, schema: &serde_json::Value) -> Option<Value> {
+    if !is_list(schema) {
+        return fields.one(name).map(|text| Value::Str(text.into_owned()));
+    }
+    let all = fields.all(name);
+    (!all.is_empty())
+        .then(|| Value::Array(all.into_iter().map(|text| Value::Str(text.into_owned())).collect()))
+}
+
 /// [`explain`], for fields that are known not to deserialize: never empty.
-pub(super) fn explain_failure<F: Fields>(
-    fields: &F,
-    slot: &Slot,
-    place: &str,
-    error: &TextError,
-) -> Vec<Item> {
-    let mut items = explain(fields, slot, place);
+fn explain_failure<F: Fields>(fields: &F, slot: &Slot, source: Source, error: &TextError) -> Vec<Item> {
+    let mut items = explain(fields, slot, source);
     if items.is_empty() {
-        let mut loc = vec![Step::from(place)];
+        let mut loc = vec![Step::from(source.place())];
         let mut input = Value::Null;
         if let [name] = slot.names.as_slice() {
-            loc.push(Step::from(name.as_str()));
-            input = fields.last(name).map_or(Value::Null, |text| Value::Str(text.into_owned()));
+            loc.push(Step::Name(fields.shown(name)));
+            input = fields.one(name).map_or(Value::Null, |text| Value::Str(text.into_owned()));
         }
         items.push(Item::refused(&loc, &error.0, &input));
     }
     items
 }
 
-fn is_list(schema: &serde_json::Value) -> bool {
+/// Whether the schema wants several values.
+pub(crate) fn is_list(schema: &serde_json::Value) -> bool {
     let is_array = |name: &serde_json::Value| name == "array";
     match &schema["type"] {
         serde_json::Value::Array(names) => names.iter().any(is_array),
@@ -163,7 +240,7 @@ impl<'de, 'a, F: Fields, N: Iterator<Item = &'a str>> MapAccess<'de> for Entries
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, TextError> {
         for name in self.names.by_ref() {
-            if self.fields.last(name).is_some() {
+            if self.fields.one(name).is_some() {
                 self.current = name;
                 let key: StrDeserializer<'_, TextError> = name.into_deserializer();
                 return seed.deserialize(key).map(Some);
@@ -185,7 +262,7 @@ struct Field<'a, F> {
 
 impl<F: Fields> Field<'_, F> {
     fn text(&self) -> Result<Text<'_>, TextError> {
-        match self.fields.last(self.name) {
+        match self.fields.one(self.name) {
             Some(text) => Ok(Text(text)),
             None => Err(TextError::custom(format_args!("`{}` is missing", self.name))),
         }
@@ -212,7 +289,7 @@ impl<'de, F: Fields> Deserializer<'de> for Field<'_, F> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TextError> {
-        match self.fields.last(self.name) {
+        match self.fields.one(self.name) {
             Some(_) => visitor.visit_some(self),
             None => visitor.visit_none(),
         }

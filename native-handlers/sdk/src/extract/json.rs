@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use super::rejection::Kind;
 use super::{FromRequest, Rejection, Source};
 use crate::describe::{Argument, Operation, Slot};
-use crate::validate::{check, json, Item, JsonError, Step, Value};
+use crate::validate::{json, Item, JsonError, Step, Value};
 use crate::{HttpError, Request};
 
 /// JSON: as an argument the request's body, as a return value the response's.
@@ -72,7 +72,11 @@ impl<'r, T: DeserializeOwned + JsonSchema> FromRequest<'r> for Option<Json<T>> {
 fn convert<T: DeserializeOwned>(value: &Value, slot: &Slot) -> Result<Json<T>, Rejection> {
     let mut items = Vec::new();
     let loc = vec![Step::from("body")];
-    let converted = check(value, &slot.schema, &slot.definitions, loc.clone(), &mut items);
+    let converted = slot.check(value, &slot.schema, loc.clone(), &mut items);
+    if items.is_empty() {
+        // Text like `"inf"` is a number for Pydantic, but JSON, through which a converted value goes, cannot write it.
+        find_infinite(&converted, &mut loc.clone(), &mut items);
+    }
     if items.is_empty() {
         match sonic_rs::from_str(&converted.to_string()) {
             Ok(value) => return Ok(Json(value)),
@@ -86,6 +90,30 @@ fn convert<T: DeserializeOwned>(value: &Value, slot: &Slot) -> Result<Json<T>, R
         }
     }
     Err(Rejection::invalid(Source::Body, items))
+}
+
+fn find_infinite(value: &Value, loc: &mut Vec<Step>, items: &mut Vec<Item>) {
+    match value {
+        Value::Float(number) if !number.is_finite() => {
+            let input = Value::Str(number.to_string());
+            items.push(Item::new("finite_number", loc, "Input should be a finite number", &input));
+        }
+        Value::Array(list) => {
+            for (index, part) in list.iter().enumerate() {
+                loc.push(Step::Index(index));
+                find_infinite(part, loc, items);
+                loc.pop();
+            }
+        }
+        Value::Object(fields) => {
+            for (name, part) in fields {
+                loc.push(Step::Name(name.clone()));
+                find_infinite(part, loc, items);
+                loc.pop();
+            }
+        }
+        _ => {}
+    }
 }
 
 fn not_json(error: JsonError) -> Rejection {

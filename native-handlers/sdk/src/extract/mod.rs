@@ -1,7 +1,10 @@
 //! Extractors: arguments of a handler, read from the request.
 
 mod body;
+mod cookie;
 mod fields;
+mod form;
+mod header;
 mod json;
 mod parts;
 mod path;
@@ -9,6 +12,11 @@ mod query;
 mod rejection;
 mod state;
 
+pub use cookie::Cookie;
+pub(crate) use fields::is_list;
+pub use form::Form;
+pub(crate) use header::header_name;
+pub use header::Header;
 pub use json::Json;
 pub use parts::RequestParts;
 pub use path::Path;
@@ -24,10 +32,12 @@ use crate::Request;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from a request",
     label = "not an extractor",
-    note = "a handler takes `Path<T>`, `Query<T>`, `Json<T>`, `State<T>`, `RequestParts`, `Bytes`, `&[u8]`, `Option<Json<T>>` or \
-            `ServerState`: write `Path(id): Path<i64>` for a path parameter, `Query(page): Query<i64>` for a query parameter, \
-            `Json(item): Json<Item>` for a JSON body",
-    note = "the `T` of `Path`, `Query` and `Json` derives `Deserialize` and `JsonSchema`, that of `State` derives `Clone`"
+    note = "a handler takes `Path<T>`, `Query<T>`, `Header<T>`, `Cookie<T>`, `Form<T>`, `Json<T>`, `State<T>`, `RequestParts`, \
+            `Bytes`, `&[u8]`, `ServerState`, or an `Option` of `Query`, `Header`, `Cookie`, `Form`, `Json`, `Bytes` and `&[u8]`: \
+            write `Path(id): Path<i64>` for a path parameter, `Query(page): Query<i64>` for a query parameter, \
+            `Header(x_token): Header<String>` for `X-Token`, `Json(item): Json<Item>` for a JSON body",
+    note = "the `T` of `Path`, `Query`, `Header`, `Cookie`, `Form` and `Json` derives `Deserialize` and `JsonSchema`, that of \
+            `State` derives `Clone`"
 )]
 pub trait FromRequest<'r>: Sized {
     /// Adds what it reads to the handler's description; called once, when the plugin is loaded.

@@ -43,6 +43,35 @@ impl<'r> RequestParts<'r> {
         self.0.header(name)
     }
 
+    /// Every value of a header, in their order; `name` in any case.
+    ///
+    /// ```
+    /// use bimetal::prelude::*;
+    ///
+    /// #[native_handler]
+    /// fn hops(request: RequestParts<'_>) -> String {
+    ///     request.header_values("x-forwarded-for").len().to_string()
+    /// }
+    /// ```
+    pub fn header_values(&self, name: &str) -> Vec<Vec<u8>> {
+        let fields = self.0.headers().into_iter();
+        fields.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
+    }
+
+    /// The last cookie of this name, without quotes.
+    ///
+    /// ```
+    /// use bimetal::prelude::*;
+    ///
+    /// #[native_handler]
+    /// fn theme(request: RequestParts<'_>) -> String {
+    ///     request.cookie("theme").unwrap_or_else(|| "light".to_owned())
+    /// }
+    /// ```
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        super::cookie::cookie(self.0, name)
+    }
+
     /// Every header field: names in lower case and in no certain order, but those of one name in theirs.
     pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
         self.0.headers()

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::fields::{explain, explain_failure, read, Fields};
+use super::fields::{extract, Fields};
 use super::{FromRequest, Rejection, Source};
 use crate::describe::{Argument, Operation, Slot};
 use crate::Request;
@@ -31,17 +31,7 @@ impl<'r, T: DeserializeOwned + JsonSchema> FromRequest<'r> for Path<T> {
     }
 
     fn from_request(request: Request<'r>, slot: &'r Slot) -> Result<Self, Rejection> {
-        let params = Params { request, slot };
-        let invalid = |items| Rejection::invalid(Source::Path, items);
-        let value =
-            read(&params, slot).map_err(|error| invalid(explain_failure(&params, slot, "path", &error)))?;
-        if slot.constrained {
-            let items = explain(&params, slot, "path");
-            if !items.is_empty() {
-                return Err(invalid(items));
-            }
-        }
-        Ok(Path(value))
+        extract(&Params { request, slot }, slot, Source::Path).map(Path)
     }
 }
 
@@ -52,13 +42,13 @@ struct Params<'r> {
 }
 
 impl Fields for Params<'_> {
-    fn last(&self, name: &str) -> Option<Cow<'_, str>> {
+    fn one(&self, name: &str) -> Option<Cow<'_, str>> {
         let index = self.slot.names.iter().position(|known| known == name)?;
         Some(self.request.param(self.slot.first + index).into())
     }
 
     fn all(&self, name: &str) -> Vec<Cow<'_, str>> {
-        self.last(name).into_iter().collect()
+        self.one(name).into_iter().collect()
     }
 
     fn names(&self) -> Vec<Cow<'_, str>> {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::fields::{explain, explain_failure, read, Fields};
+use super::fields::{extract, extract_optional, Fields};
 use super::{FromRequest, Rejection, Source};
 use crate::describe::{Argument, Operation, Slot};
 use crate::Request;
@@ -32,26 +32,47 @@ use crate::Request;
 ///     format!("{} {:?} {:?} {page:?}", search.q, search.tags, search.limit)
 /// }
 /// ```
+///
+/// A struct with `#[serde(deny_unknown_fields)]` answers like FastAPI's parameter model with `extra="forbid"`, and
+/// `Option<Query<Struct>>` like an optional parameter model: `None` where the request has none of the fields. Constraints
+/// are those of schemars:
+///
+/// ```
+/// use bimetal::prelude::*;
+///
+/// #[derive(Deserialize, JsonSchema)]
+/// struct Page {
+///     #[schemars(range(min = 1, max = 100))]
+///     limit: i64,
+///     #[schemars(length(min = 3), regex(pattern = "^[a-z]+$"))]
+///     order: Option<String>,
+/// }
+///
+/// #[native_handler]
+/// fn list(page: Option<Query<Page>>) -> String {
+///     page.map_or_else(|| "all".to_owned(), |Query(page)| format!("{} {:?}", page.limit, page.order))
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Query<T>(pub T);
 
 impl<'r, T: DeserializeOwned + JsonSchema> FromRequest<'r> for Query<T> {
     fn describe(argument: &Argument, operation: &mut Operation) -> Slot {
-        operation.query::<T>(argument)
+        operation.query::<T>(argument, false)
     }
 
     fn from_request(request: Request<'r>, slot: &'r Slot) -> Result<Self, Rejection> {
-        let pairs = Pairs(request.query());
-        let invalid = |items| Rejection::invalid(Source::Query, items);
-        let value =
-            read(&pairs, slot).map_err(|error| invalid(explain_failure(&pairs, slot, "query", &error)))?;
-        if slot.constrained {
-            let items = explain(&pairs, slot, "query");
-            if !items.is_empty() {
-                return Err(invalid(items));
-            }
-        }
-        Ok(Query(value))
+        extract(&Pairs(request.query()), slot, Source::Query).map(Query)
+    }
+}
+
+impl<'r, T: DeserializeOwned + JsonSchema> FromRequest<'r> for Option<Query<T>> {
+    fn describe(argument: &Argument, operation: &mut Operation) -> Slot {
+        operation.query::<T>(argument, true)
+    }
+
+    fn from_request(request: Request<'r>, slot: &'r Slot) -> Result<Self, Rejection> {
+        Ok(extract_optional(&Pairs(request.query()), slot, Source::Query)?.map(Query))
     }
 }
 
@@ -68,7 +89,7 @@ impl<'r> Pairs<'r> {
 }
 
 impl Fields for Pairs<'_> {
-    fn last(&self, name: &str) -> Option<Cow<'_, str>> {
+    fn one(&self, name: &str) -> Option<Cow<'_, str>> {
         self.iter().rev().find(|(key, _)| decode(key) == name).map(|(_, value)| decode(value))
     }
 
@@ -83,7 +104,7 @@ impl Fields for Pairs<'_> {
 }
 
 /// Form encoding resolved: `+` is a space, percent escapes are bytes, and bytes that are not UTF-8 become U+FFFD.
-fn decode(text: &str) -> Cow<'_, str> {
+pub(super) fn decode(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(|b| matches!(b, b'+' | b'%')) {
         return Cow::Borrowed(text);
     }
@@ -130,12 +151,12 @@ mod tests {
     #[test]
     fn the_last_value_counts_and_a_list_gets_all() {
         let pairs = Pairs("a=1&b&a=2&&c%20d=3&=4&e=f=g");
-        assert_eq!(pairs.last("a").as_deref(), Some("2"));
+        assert_eq!(pairs.one("a").as_deref(), Some("2"));
         assert_eq!(pairs.all("a"), ["1", "2"]);
-        assert_eq!(pairs.last("b").as_deref(), Some(""));
-        assert_eq!(pairs.last("c d").as_deref(), Some("3"));
-        assert_eq!(pairs.last("e").as_deref(), Some("f=g"));
-        assert_eq!(pairs.last("x"), None);
+        assert_eq!(pairs.one("b").as_deref(), Some(""));
+        assert_eq!(pairs.one("c d").as_deref(), Some("3"));
+        assert_eq!(pairs.one("e").as_deref(), Some("f=g"));
+        assert_eq!(pairs.one("x"), None);
         assert_eq!(pairs.names(), ["a", "b", "c d", "", "e"]);
     }
 }

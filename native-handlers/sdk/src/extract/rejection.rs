@@ -9,7 +9,22 @@ use crate::{HttpError, IntoResponse};
 pub(crate) enum Source {
     Path,
     Query,
+    Header,
+    Cookie,
     Body,
+}
+
+impl Source {
+    /// The first step of the location of what is wrong there.
+    pub(crate) fn place(self) -> &'static str {
+        match self {
+            Source::Path => "path",
+            Source::Query => "query",
+            Source::Header => "header",
+            Source::Cookie => "cookie",
+            Source::Body => "body",
+        }
+    }
 }
 
 /// Why an argument could not be read.

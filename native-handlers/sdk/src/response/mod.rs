@@ -1,9 +1,13 @@
 //! Responses: what a handler can return.
 
 mod builder;
+mod headers;
+mod redirect;
 mod writer;
 
 pub use builder::Response;
+pub use headers::HeaderText;
+pub use redirect::Redirect;
 pub use writer::ResponseWriter;
 
 use bytes::Bytes;
@@ -21,8 +25,8 @@ const BYTES: &str = "application/octet-stream";
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned from a native handler",
     label = "not a response",
-    note = "a handler returns `Json<T>`, `&'static str`, `String`, `Bytes`, `Vec<u8>`, `()`, `Response`, `(u16, T)` with a status \
-            code, or `Result<T, HttpError>`: write `-> Json<{Self}>` to send JSON",
+    note = "a handler returns `Json<T>`, `&'static str`, `String`, `Bytes`, `Vec<u8>`, `()`, `Redirect`, `Response`, \
+            `(u16, T)` with a status code, `([(name, value)], T)` with header fields, or `Result<T, HttpError>`: write `-> Json<{Self}>` to send JSON",
     note = "the `T` of `Json` derives `Serialize` and `JsonSchema`"
 )]
 pub trait IntoResponse: Sized {
@@ -103,24 +107,11 @@ impl IntoResponse for &'static [u8] {
 
 /// No body and no content type.
 impl IntoResponse for () {
-    fn describe(_operation: &mut Operation) {}
+    fn describe(operation: &mut Operation) {
+        operation.empty_response();
+    }
 
     fn into_response(self, _response: &mut ResponseWriter<'_>) {}
-}
-
-/// The same response with another status code.
-impl<T: IntoResponse> IntoResponse for (u16, T) {
-    fn describe(operation: &mut Operation) {
-        T::describe(operation);
-    }
-
-    fn into_response(self, response: &mut ResponseWriter<'_>) {
-        self.1.into_response(response);
-        // A response that failed on its way keeps the status that says so.
-        if !response.has_failed() {
-            response.set_status(self.0);
-        }
-    }
 }
 
 impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {

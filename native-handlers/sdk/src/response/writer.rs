@@ -27,7 +27,7 @@ pub struct ResponseWriter<'a> {
 #[derive(Default)]
 struct Owner {
     _body: Option<Box<dyn AsRef<[u8]> + Send>>,
-    _text: Vec<(String, String)>,
+    text: Vec<(String, String)>,
     _content_type: String,
     headers: Vec<BmHeader>,
 }
@@ -115,12 +115,28 @@ impl<'a> ResponseWriter<'a> {
         }
         if !headers.is_empty() || content_type.is_some() {
             self.own(Owner {
-                _text: headers,
+                text: headers,
                 _content_type: content_type.unwrap_or_default(),
                 headers: list,
                 ..Owner::default()
             });
         }
+    }
+
+    /// Adds header fields to those there are; one called `content-type` replaces the body's.
+    pub(crate) fn add_headers(&mut self, mut added: Vec<(String, String)>) {
+        let content_type = added.iter().rposition(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        let content_type = content_type.map(|index| added.swap_remove(index).1);
+        added.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+        let mut headers = Vec::new();
+        if self.raw.release.is_some() {
+            // SAFETY: made by `own`, not released yet, and not used elsewhere meanwhile.
+            let earlier = unsafe { &mut *self.raw.owner.cast::<Owner>() };
+            headers = std::mem::take(&mut earlier.text);
+            earlier.headers = Vec::new();
+        }
+        headers.append(&mut added);
+        self.set_headers(headers, content_type);
     }
 
     /// Whether the response had to be replaced by a 500.
@@ -142,10 +158,10 @@ impl<'a> ResponseWriter<'a> {
         if self.raw.release.is_some() {
             // SAFETY: made below, and not released yet.
             let earlier = unsafe { Box::from_raw(self.raw.owner.cast::<Owner>()) };
-            let Owner { _body, _text, _content_type, headers } = *earlier;
+            let Owner { _body, text, _content_type, headers } = *earlier;
             owner._body = owner._body.or(_body);
             if owner.headers.is_empty() {
-                (owner._text, owner.headers) = (_text, headers);
+                (owner.text, owner.headers) = (text, headers);
             }
             if owner._content_type.is_empty() {
                 owner._content_type = _content_type;

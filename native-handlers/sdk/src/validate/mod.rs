@@ -4,13 +4,18 @@
 //! Pydantic's lax rules: what Pydantic would convert (`"7"` to 7) is converted and tried again, and what it would refuse
 //! becomes the items of a 422, in its order and words.
 
+mod container;
+mod definitions;
 pub(crate) mod json;
+mod leaf;
 mod number;
 pub(crate) mod scalar;
 pub(crate) mod schema;
+mod union;
 
+pub(crate) use definitions::{Definitions, Schemas};
 pub(crate) use json::{JsonError, Value};
-pub(crate) use schema::{check, is_constrained, Definitions};
+pub(crate) use schema::{check, is_constrained};
 
 /// One entry of `detail` in a 422.
 #[derive(Clone, Debug, PartialEq)]

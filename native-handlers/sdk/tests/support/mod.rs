@@ -6,8 +6,8 @@ use std::ptr;
 use std::sync::OnceLock;
 
 use bimetal_abi::{
-    BmHandler, BmHost, BmInit, BmPlugin, BmRequest, BmResponse, BmSlice, BmWaker, BmWakerVtable,
-    RESULT_ABSENT, RESULT_OK,
+    BmHandler, BmHeaderVisitor, BmHost, BmInit, BmPlugin, BmRequest, BmResponse, BmSlice, BmWaker,
+    BmWakerVtable, RESULT_ABSENT, RESULT_OK,
 };
 
 /// A request.
@@ -19,6 +19,8 @@ pub struct Call<'a> {
     pub query: &'a str,
     pub params: &'a [&'a str],
     pub content_type: Option<&'a str>,
+    /// Further header fields, names in lower case.
+    pub headers: &'a [(&'a str, &'a str)],
     pub body: &'a [u8],
 }
 
@@ -38,15 +40,30 @@ impl Answer {
     }
 }
 
+impl Call<'_> {
+    fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.content_type.map(|value| ("content-type", value)).into_iter().chain(self.headers.iter().copied())
+    }
+}
+
 unsafe extern "C" fn header_get(ctx: *const c_void, name: BmSlice, value: *mut BmSlice) -> u32 {
     // SAFETY: `ctx` is the `Call` that `call` passes on, `name` and `value` are the SDK's.
     unsafe {
-        match (*ctx.cast::<Call<'_>>()).content_type {
-            Some(content_type) if name.text() == Some("content-type") => {
-                value.write(BmSlice::borrow_str(content_type));
+        match (*ctx.cast::<Call<'_>>()).fields().find(|(known, _)| name.text() == Some(known)) {
+            Some((_, field)) => {
+                value.write(BmSlice::borrow_str(field));
                 RESULT_OK
             }
-            _ => RESULT_ABSENT,
+            None => RESULT_ABSENT,
+        }
+    }
+}
+
+unsafe extern "C" fn header_each(ctx: *const c_void, visit: BmHeaderVisitor, visitor: *mut c_void) {
+    // SAFETY: `ctx` is the `Call` that `call` passes on, the others are the SDK's.
+    unsafe {
+        for (name, value) in (*ctx.cast::<Call<'_>>()).fields() {
+            visit(visitor, BmSlice::borrow_str(name), BmSlice::borrow_str(value));
         }
     }
 }
@@ -88,7 +105,7 @@ static HOST: BmHost = BmHost {
     waker: &raw const WAKER,
     log: Some(log),
     header_get: Some(header_get),
-    header_each: None,
+    header_each: Some(header_each),
     response_grow: Some(response_grow),
     server_state: Some(server_state),
 };
