@@ -19,6 +19,7 @@ from bimetal.compile import Compilation, RoutePlan, versions
 from bimetal.compile.application import edge
 from bimetal.compile.edge import Recognised
 from bimetal.compile.native import bypassed_by_app, unknown_handler
+from bimetal.compile.openapi import added_operation, document_natives
 from bimetal.compile.reason import BYPASSES, GIVEN
 from bimetal.errors import BimetalError, PluginError
 from bimetal.lane.entry import EntryPoint
@@ -138,7 +139,11 @@ class Server:
             raise missing_plugin(missing[0])
         self._stack = compilation.stack
         self.edge = compilation.edge
-        return [self._override(path, name, handlers) for path, name in self._native.items()] + compilation.plans
+        overrides = [self._override(path, name, handlers) for path, name in self._native.items()]
+        if isinstance(self.app, FastAPI):
+            added = [added_operation(path, handlers[name]) for path, name in self._native.items()]
+            document_natives(self.app, [*compilation.operations, *added])
+        return overrides + compilation.plans
 
     def start(self) -> Self:
         """Start in a background thread; returns when the server is listening.

@@ -16,6 +16,7 @@ from bimetal.compile import application, reason
 from bimetal.compile.application import limits_forms, overridden, router_obstacle
 from bimetal.compile.edge import Recognised
 from bimetal.compile.native import Handlers, compile_native_route, describe
+from bimetal.compile.openapi import NativeOperation, native_operation
 from bimetal.compile.plan import RoutePlan
 from bimetal.compile.reason import NotCompiled
 from bimetal.compile.source import qualified_name
@@ -86,6 +87,8 @@ class Compilation:
         self.handlers = handlers
         #: Native handlers that are not there and for which the Python body runs.
         self.absent: list[str] = []
+        #: The native routes, for the OpenAPI document.
+        self.operations: list[NativeOperation] = []
         #: Set once a route is met whose matching is unknown: it may take any request from the routes behind it.
         self.barrier: str | None = None
         self.obstacle: str | None = None
@@ -154,6 +157,8 @@ class Compilation:
             if self.barrier is None:
                 plan = compile_native_route(self.app, route, effective, methods, binding, self.handlers)
                 if plan is not None:
+                    if self.handlers is not None:
+                        self.operations.append(native_operation(effective, methods, self.handlers[binding.name]))
                     return plan
             self.absent.append(binding.name)
             absent = reason.ABSENT(name=binding.name)
