@@ -1,4 +1,4 @@
-"""Plugin libraries made for tests: C sources compiled on the spot, and the Rust crate in `fixtures/faulty`."""
+"""Plugin libraries made for tests: C sources compiled on the spot, and the Rust crates in `fixtures`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ def cargo_build(crate: str, target: Path) -> Path:
 
 def faulty_plugin() -> Path:
     return cargo_build("python/tests/fixtures/faulty", PLUGIN_TARGET) / "libfaulty.so"
+
+
+def twin_plugin() -> Path:
+    return cargo_build("python/tests/fixtures/twin", PLUGIN_TARGET) / "libtwin.so"
 
 
 def hot_plugin() -> Path:
