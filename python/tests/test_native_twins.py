@@ -115,6 +115,18 @@ UNIONS = posts("/shape", JSON, *[
     "/list", JSON, '[1,"2",3.0]', '[1,"x",null,1.5,[],{},true]', "{}", '"a"', "null", "[]", "[1", "[1,2"
 )  # fmt: skip
 
+SHAPES = posts("/sized", JSON, *[
+    '{"small":1,"count":2,"offset":-3,"letter":"x"}', '{"small":256,"count":4294967296,"offset":2147483648,"letter":"xy","big":18446744073709551616}',
+    '{"small":-1,"count":-1,"offset":-2147483649,"letter":"","big":-1}', '{"small":"255","count":"1.0","offset":"-0","letter":"é","big":"7"}',
+    '{"small":1e2,"count":1.5,"offset":true,"letter":7}', '{"small":1,"count":2,"offset":-3,"letter":"x","big":18446744073709551615}',
+]) + posts("/camel", JSON, *[
+    '{"firstName":"a","innerList":[[1],[]]}', '{"first_name":"a","inner_list":[]}', '{"firstName":1,"innerList":[[1,"x"],7]}',
+    '{"firstName":"a","innerList":[],"byKey":{"k":{"w":1,"h":2},"l":{"w":"x"}}}', '{"firstName":"a","innerList":[],"next":{"firstName":"b","innerList":[["2"]]}}',
+    '{"firstName":"a","innerList":[],"next":{"next":{"innerList":{}}}}', '{"firstName":"a","innerList":[],"byKey":{"a b":7}}',
+]) + gets("/renamed", "?pageSize=1", "?page_size=1", "?pageSize=x&ids=1&ids=y", "?pageSize=1&ids=1", "?pageSize=1&level=256", "?pageSize=1&level=-1&ids=") + gets(
+    "/renamed", "?pageSize=1&level=255&ids=1&ids=2", "?pagesize=1"
+)  # fmt: skip
+
 EVERYWHERE = [
     case("POST", "/all/x?q=y", [*JSON, ("X-H", "z"), ("Cookie", "c=w")], b'{"w":"v"}', note="all wrong"),
     case("POST", "/all/1?q=2", [*JSON, ("X-H", "3"), ("Cookie", "c=4")], b'{"w":5,"h":6}', note="all right"),
@@ -152,7 +164,20 @@ DIFFERENT = [
     ),
 ]
 
-CASES = [*PATHS, *QUERIES, *HEADERS, *COOKIES, *FORMS, *BODIES, *FLOATS, *LIMITED, *UNIONS, *EVERYWHERE, *RESPONSES]
+CASES = [
+    *PATHS,
+    *QUERIES,
+    *HEADERS,
+    *COOKIES,
+    *FORMS,
+    *BODIES,
+    *FLOATS,
+    *LIMITED,
+    *UNIONS,
+    *SHAPES,
+    *EVERYWHERE,
+    *RESPONSES,
+]
 
 
 @pytest.mark.parametrize("request_", CASES, ids=str)

@@ -35,13 +35,11 @@ _LIMITS = {
     "maxProperties": "maximum number of entries",
 }
 _JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", list: "array", dict: "object"}
+_BITS = (8, 16, 32, 64)
 #: Limits that an integer of Rust has by its size, and which need no words in the stub.
 _SIZES: dict[str, dict[str, int]] = {
-    "int8": {"minimum": -(2**7), "maximum": 2**7 - 1},
-    "int16": {"minimum": -(2**15), "maximum": 2**15 - 1},
-    "uint8": {"minimum": 0, "maximum": 2**8 - 1},
-    "uint16": {"minimum": 0, "maximum": 2**16 - 1},
-    **{name: {"minimum": 0} for name in ("uint32", "uint64", "uint", "uint128")},
+    **{f"int{bits}": {"minimum": -(2 ** (bits - 1)), "maximum": 2 ** (bits - 1) - 1} for bits in _BITS},
+    **{f"uint{bits}": {"minimum": 0, "maximum": 2**bits - 1} for bits in _BITS},
 }
 _MAX_DEPTH = 16
 
@@ -189,7 +187,9 @@ def _differences(what: str, ours: _Side, theirs: _Side, is_response: bool = Fals
     differences += _value_differences(what, own.schema, other.schema)
     if types == {"array"}:
         for step, part, handler_part in _elements(own.schema, other.schema):
-            differences += _differences(f"{what}{step}", own.at(part), other.at(handler_part), is_response, depth + 1)
+            differences += _differences(
+                _within(what, step), own.at(part), other.at(handler_part), is_response, depth + 1
+            )
     if types == {"object"}:
         differences += _member_differences(what, own, other, is_response, depth)
     return differences
@@ -201,7 +201,7 @@ def _member_differences(what: str, ours: _Side, theirs: _Side, is_response: bool
         if isinstance(own, dict) or isinstance(other, dict):
             return []
         parts = ours.schema.get("additionalProperties"), theirs.schema.get("additionalProperties")
-        return _differences(f"{what}.*", ours.at(parts[0]), theirs.at(parts[1]), is_response, depth + 1)
+        return _differences(_within(what, ".*"), ours.at(parts[0]), theirs.at(parts[1]), is_response, depth + 1)
     differences = []
     for name in sorted(own.keys() | other.keys()):
         member = _member(what, name)
@@ -225,10 +225,12 @@ def _member_differences(what: str, ours: _Side, theirs: _Side, is_response: bool
 
 
 def _member(what: str, name: str) -> str:
-    head, quote, _ = what.rpartition("'")
-    if what in ("body", "response"):
-        return f"{what} field {name!r}"
-    return f"{head}.{name}'" if quote else f"{what}.{name}"
+    return f"{what} field {name!r}" if what in ("body", "response") else _within(what, f".{name}")
+
+
+def _within(what: str, step: str) -> str:
+    """The name of a part: `body field 'dims[]'` in `body field 'dims'`."""
+    return f"{what[:-1]}{step}'" if what.endswith("'") else what + step
 
 
 def _elements(ours: Schema, theirs: Schema) -> Iterator[tuple[str, Any, Any]]:
@@ -253,10 +255,9 @@ def _null_differences(what: str, ours: _Side, theirs: _Side) -> list[str]:
 def _limit_differences(what: str, ours: Schema, theirs: Schema) -> list[str]:
     differences = []
     for keyword, name in _LIMITS.items():
-        limit, handler_limit = ours.get(keyword), theirs.get(keyword)
-        if limit == handler_limit:
-            continue
-        if limit is None and handler_limit == _SIZES.get(theirs.get("format", ""), {}).get(keyword):
+        by_size = _SIZES.get(theirs.get("format", ""), {}).get(keyword)
+        limit, handler_limit = ours.get(keyword), theirs.get(keyword, by_size)
+        if limit == handler_limit or (limit is None and handler_limit == by_size):
             continue
         if {"prefixItems"} & (ours.keys() | theirs.keys()) and keyword in ("minItems", "maxItems"):
             continue

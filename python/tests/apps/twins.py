@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Body, Cookie, FastAPI, Form, Header, HTTPException, Path, Query, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 import bimetal
 
@@ -86,6 +87,22 @@ class Circle(BaseModel):
 class Square(BaseModel):
     kind: Literal["square"]
     side: int
+
+
+class Sized(BaseModel):
+    small: int = Field(ge=0, le=255)
+    count: int = Field(ge=0, le=2**32 - 1)
+    offset: int = Field(ge=-(2**31), le=2**31 - 1)
+    letter: str = Field(min_length=1, max_length=1)
+    big: int | None = Field(default=None, ge=0, le=2**64 - 1)
+
+
+class Camel(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel)
+    first_name: str
+    inner_list: list[list[int]]
+    by_key: dict[str, Dim] = {}
+    next: Camel | None = None
 
 
 def path(number: int, ratio: float, flag: bool, color: Color) -> tuple[int, float, bool, Color]:
@@ -170,6 +187,22 @@ def either(either: Annotated[int | str | list[int] | Dim, Body()]) -> int | str 
     return either
 
 
+def sized(sized: Sized) -> Sized:
+    return sized
+
+
+def camel(camel: Camel) -> Camel:
+    return camel
+
+
+def renamed(
+    page_size: Annotated[int, Query(alias="pageSize")],
+    ids: Annotated[list[int] | None, Query()] = None,
+    level: Annotated[int | None, Query(ge=0, le=255)] = None,
+) -> tuple[int, list[int] | None, int | None]:
+    return page_size, ids, level
+
+
 def list_(list: list[int]) -> list[int]:
     return list
 
@@ -216,6 +249,9 @@ ROUTES: list[tuple[str, str, str, Callable[..., Any], dict[str, Any]]] = [
     ("POST", "/limited", "limited", limited, {}),
     ("POST", "/shape", "shape", shape, {}),
     ("POST", "/either", "either", either, {}),
+    ("POST", "/sized", "sized", sized, {}),
+    ("POST", "/camel", "camel", camel, {}),
+    ("GET", "/renamed", "renamed", renamed, {}),
     ("POST", "/list", "list", list_, {}),
     ("POST", "/all/{p}", "all", all_, {}),
     ("GET", "/moved", "moved", moved, {"response_class": RedirectResponse}),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from typing import Annotated
 
 import pytest
-from fastapi import Depends, FastAPI, Header, Query
+from fastapi import Depends, FastAPI, Form, Header, Query
 from fastapi.security import HTTPBasic
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.testclient import TestClient
 
@@ -267,3 +268,133 @@ def test_stubs_that_differ(function, path, name, differences):
     assert "\n" not in text
     for difference in differences:
         assert difference in text
+
+
+class Kind(str, enum.Enum):
+    a = "a"
+    b = "b"
+
+
+class Dim(BaseModel):
+    w: int
+
+
+class Limited(BaseModel):
+    name: str = Field(min_length=2, pattern="^a")
+    size: int = Field(default=3, ge=1, lt=10)
+    kind: Kind = Kind.a
+    dims: list[Dim] = Field(default=[], max_length=2)
+    byte: int | None = None
+
+
+def limited_meta(**changes):
+    properties = {
+        "name": {"type": "string", "minLength": 2, "pattern": "^a"},
+        "size": {"type": "integer", "format": "int64", "minimum": 1, "exclusiveMaximum": 10, "default": 3},
+        "kind": {"$ref": "#/components/schemas/Kind", "default": "a"},
+        "dims": {"type": "array", "items": {"$ref": "#/components/schemas/Dim"}, "maxItems": 2, "default": []},
+        "byte": {"type": ["integer", "null"], "format": "uint8", "minimum": 0, "maximum": 255, "default": None},
+    }
+    schema = {"type": "object", "properties": properties | changes.pop("properties", {}), "required": ["name"]}
+    ref = {"$ref": "#/components/schemas/Limited"}
+    schemas = {
+        "Limited": schema | changes.pop("schema", {}),
+        "Kind": {"type": "string", "enum": changes.pop("kinds", ["a", "b"])},
+        "Dim": {"type": "object", "properties": {"w": changes.pop("w", {"type": "integer"})}, "required": ["w"]},
+    }
+    body = {"required": True, "content_type": "application/json", "schema": ref} | changes.pop("body", {})
+    response = {"status": 200, "content_type": "application/json", "schema": ref}
+    return {"parameters": [], "request_body": body, "response": response, "schemas": schemas} | changes
+
+
+def takes(item: Limited): ...
+def gives(item: Limited) -> Limited: ...
+def only_gives() -> Limited: ...
+def takes_a_form(item: Annotated[Limited, Form()]): ...
+def takes_none(item: Limited | None = None): ...
+def takes_a_page(page: Annotated[Dim, Query()]): ...
+def takes_pages(page: Annotated[Dim | None, Query()] = None): ...
+def takes_a_header(x_w: Annotated[int, Header(le=5)]): ...
+
+
+def told(function, meta):
+    app = Bimetal(openapi_url=None)
+    app.post("/x", handler_type="native", native="p.x")(function)
+    try:
+        compile_app(app, {"p.x": handler("p.x", meta)})
+    except RouteError as error:
+        return str(error).partition(" differ: ")[2].split("; ")
+    return []
+
+
+@pytest.mark.parametrize("function", [takes, gives, only_gives, stub])
+def test_a_stub_that_says_the_same(function):
+    assert told(function, limited_meta()) == []
+
+
+@pytest.mark.parametrize(
+    ("function", "changes", "differences"),
+    [
+        (
+            takes,
+            {"properties": {"name": {"type": "string", "minLength": 3, "maxLength": 9}}},
+            [
+                "body field 'name' has minimum length 2 in the stub, minimum length 3 in the handler",
+                "body field 'name' has no maximum length in the stub, maximum length 9 in the handler",
+                "body field 'name' has pattern ^a in the stub, no pattern in the handler",
+            ],
+        ),
+        (
+            takes,
+            {"properties": {"size": {"type": "integer", "minimum": 1, "exclusiveMaximum": 10, "default": 4}}},
+            ["body field 'size' is 3 by default in the stub, 4 in the handler"],
+        ),
+        (takes, {"kinds": ["a", "c"]}, ['may be "b" in the stub only', 'may be "c" in the handler only']),
+        (takes, {"w": {"type": "string"}}, ["body field 'dims[].w' is integer in the stub, string in the handler"]),
+        (
+            takes,
+            {"properties": {"byte": {"type": "integer", "format": "uint8", "minimum": 1}}},
+            [
+                "body field 'byte' may be null in the stub, and may not in the handler",
+                "body field 'byte' has no minimum in the stub, minimum 1 in the handler",
+            ],
+        ),
+        (
+            takes,
+            {"schema": {"additionalProperties": False}},
+            ["body may have no further fields in the handler, and may in the stub"],
+        ),
+        (takes, {"body": {"required": False}}, ["the request body is required in the stub, optional in the handler"]),
+        (takes_none, {}, ["the request body is optional in the stub, required in the handler"]),
+        (takes_a_form, {}, ["the request body is a form in the stub, application/json in the handler"]),
+        (
+            only_gives,
+            {"properties": {"name": {"type": "integer"}, "more": {"type": "integer"}}},
+            [
+                "response field 'more' is in the handler only",
+                "response field 'name' is string in the stub, integer in the handler",
+            ],
+        ),
+    ],
+)
+def test_every_difference_is_told(function, changes, differences):
+    found = told(function, limited_meta(**changes))
+    assert len(found) == len(differences)
+    for difference in differences:
+        assert any(difference in text for text in found), (difference, found)
+
+
+def test_models_of_parameters():
+    def meta(place, name, required=True, **schema):
+        parameter = {"name": name, "in": place, "required": required, "schema": {"type": "integer", **schema}}
+        return {"parameters": [parameter], "request_body": None}
+
+    assert told(takes_a_page, meta("query", "w")) == []
+    assert told(takes_a_page, meta("query", "w", False)) == [
+        "query parameter 'w' is required in the stub, optional in the handler"
+    ]
+    assert told(takes_pages, meta("query", "w", False)) == []
+    assert told(takes_a_header, meta("header", "X-W", maximum=5)) == []
+    assert told(takes_a_header, meta("header", "x-w", maximum=6)) == [
+        "header parameter 'x-w' has maximum 5 in the stub, maximum 6 in the handler"
+    ]
