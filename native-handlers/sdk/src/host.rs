@@ -41,16 +41,28 @@ pub mod log {
     }
 
     /// Something that should not happen but was dealt with.
+    ///
+    /// ```
+    /// bimetal::log::warn(format_args!("{} prices are older than a day", 3));
+    /// ```
     pub fn warn(message: impl Display) {
         write(LOG_WARN, &message);
     }
 
     /// What an operator wants to know.
+    ///
+    /// ```
+    /// bimetal::log::info("prices read");
+    /// ```
     pub fn info(message: impl Display) {
         write(LOG_INFO, &message);
     }
 
     /// What a developer wants to know.
+    ///
+    /// ```
+    /// bimetal::log::debug("nothing in the cache");
+    /// ```
     pub fn debug(message: impl Display) {
         write(LOG_DEBUG, &message);
     }

@@ -89,6 +89,13 @@ impl std::error::Error for RegistryError {}
 ///
 /// A plugin crate that nothing in the program refers to may be dropped by the linker: write `use hot as _;` and see that
 /// its name is in the list. Handlers of a crate without `plugin!`, and two plugins or handlers of one name, are errors.
+///
+/// ```
+/// for plugin in bimetal::registry::plugins()? {
+///     println!("{} handlers", plugin.n_handlers);
+/// }
+/// # Ok::<(), bimetal::registry::RegistryError>(())
+/// ```
 pub fn plugins() -> Result<Vec<&'static BmPlugin>, RegistryError> {
     let mut by_name: BTreeMap<&str, &PluginEntry> = BTreeMap::new();
     for plugin in inventory::iter::<PluginEntry> {

@@ -18,6 +18,18 @@ pub struct Request<'r> {
 }
 
 /// Where the server that serves a request is in its life.
+///
+/// ```
+/// use bimetal::prelude::*;
+///
+/// #[native_handler]
+/// fn ready(state: ServerState) -> (u16, &'static str) {
+///     match state {
+///         ServerState::Ready => (200, "ready"),
+///         ServerState::Starting | ServerState::Draining => (503, "not now"),
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerState {
     /// It does not take requests of the application yet.

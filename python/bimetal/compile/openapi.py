@@ -237,7 +237,9 @@ def _with_components(parts: Parts, native: NativeOperation, schemas: dict[str, S
     first, second, third = (_inlined(part, unions) for part in parts)
     parts = first, second, third
     wanted = _reachable(parts, own)
-    clashing = {name for name in wanted if name in schemas and substance(schemas[name]) != substance(own[name])}
+    # A response may always have a field that a model of Python may leave out.
+    lenient = set(wanted) - set(_reachable(parts[:2], own))
+    clashing = {name for name in wanted if name in schemas and not _is_same(schemas[name], own[name], name in lenient)}
     while True:
         # What refers to a schema with another name is another schema itself.
         more = {name for name in wanted if name in schemas and clashing & set(references(own[name]))} - clashing
@@ -274,13 +276,19 @@ def _inlined(value: Any, schemas: Mapping[str, Schema]) -> Any:
     return {key: _inlined(part, schemas) for key, part in value.items()}
 
 
+def _is_same(known: Schema, schema: Schema, lenient: bool) -> bool:
+    left_out = {"required"} if lenient else set()
+    ours, theirs = ({key: part for key, part in side.items() if key not in left_out} for side in (known, schema))
+    return bool(substance(ours) == substance(theirs))
+
+
 def _is_taken(name: str, schema: Schema, schemas: Mapping[str, Schema]) -> bool:
     return name in schemas and substance(schemas[name]) != substance(schema)
 
 
 def _reachable(parts: Any, own: Mapping[str, Schema]) -> list[str]:
     found: list[str] = []
-    pending = list(references(list(parts)))
+    pending = list(references(parts))
     while pending:
         name = pending.pop()
         if name in own and name not in found:

@@ -137,7 +137,7 @@ def references(value: Any) -> Iterator[str]:
                     yield part[len(REF_PREFIX) :]
             else:
                 yield from references(part)
-    elif isinstance(value, list):
+    elif isinstance(value, (list, tuple)):
         for part in value:
             yield from references(part)
 

@@ -80,13 +80,28 @@ def test_a_schema_of_the_same_name_keeps_it():
     assert again["components"]["schemas"].keys() == schemas.keys()
 
 
+def test_a_response_may_always_have_what_a_model_may_leave_out():
+    always = {**USER, "properties": {**USER["properties"], "name": {"type": "string"}}, "required": ["name"]}
+    response = {**META, "schemas": {"User": always}}
+    assert "hot__User" not in complete(application().openapi(), [operation(response)])["components"]["schemas"]
+    app = FastAPI()
+    app.post("/u")(lambda: None)
+
+    @app.get("/python")
+    def python() -> User: ...
+
+    body = {"required": True, "content_type": "application/json", "schema": {"$ref": f"{REF}User"}}
+    takes = NativeOperation("/u", ("POST",), "hot.put_user", {"request_body": body, "schemas": {"User": always}})
+    assert "hot__User" in complete(app.openapi(), [takes])["components"]["schemas"]
+
+
 def test_what_refers_to_a_renamed_schema_is_renamed_too():
     page = {"type": "object", "properties": {"users": {"type": "array", "items": {"$ref": f"{REF}User"}}}}
     listed = {
         "response": {**META["response"], "schema": {"$ref": f"{REF}Page"}},
         "schemas": {"User": USER, "Page": page},
     }
-    other = {**USER, "required": []}
+    other = {**USER, "properties": {"id": {"type": "string"}}}
     others = {**listed, "schemas": {"User": other, "Page": page}}
     app = FastAPI()
     for path in ("/a", "/b"):

@@ -29,6 +29,21 @@ use crate::describe::{Argument, Operation, Slot};
 use crate::Request;
 
 /// A type a handler can take as an argument. The extractors of this crate implement it.
+///
+/// ```
+/// use bimetal::prelude::*;
+///
+/// #[native_handler]
+/// fn search(
+///     Path(shop): Path<String>,
+///     Query(text): Query<String>,
+///     page: Option<Query<i64>>,
+///     Header(accept_language): Header<Option<String>>,
+/// ) -> String {
+///     let page = page.map_or(1, |Query(page)| page);
+///     format!("{text} in {shop}, page {page}, in {}", accept_language.unwrap_or_default())
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from a request",
     label = "not an extractor",

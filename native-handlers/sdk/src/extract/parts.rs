@@ -19,26 +19,71 @@ pub struct RequestParts<'r>(Request<'r>);
 
 impl<'r> RequestParts<'r> {
     /// The method, `GET`.
+    ///
+    /// ```
+    /// use bimetal::prelude::*;
+    ///
+    /// #[native_handler]
+    /// fn method(request: RequestParts<'_>) -> String {
+    ///     request.method().to_owned()
+    /// }
+    /// ```
     pub fn method(&self) -> &'r str {
         self.0.method()
     }
 
     /// The path, percent escapes resolved.
+    ///
+    /// ```
+    /// use bimetal::prelude::*;
+    ///
+    /// #[native_handler]
+    /// fn path(request: RequestParts<'_>) -> String {
+    ///     request.path().to_owned()
+    /// }
+    /// ```
     pub fn path(&self) -> &'r str {
         self.0.path()
     }
 
     /// The query string as sent, without the question mark.
+    ///
+    /// ```
+    /// use bimetal::prelude::*;
+    ///
+    /// #[native_handler]
+    /// fn query(request: RequestParts<'_>) -> String {
+    ///     request.query().to_owned()
+    /// }
+    /// ```
     pub fn query(&self) -> &'r str {
         self.0.query()
     }
 
     /// The first value of a header, if it is there and text; `name` in any case.
+    ///
+    /// ```
+    /// use bimetal::prelude::*;
+    ///
+    /// #[native_handler]
+    /// fn is_reload(request: RequestParts<'_>) -> Json<bool> {
+    ///     Json(request.header("cache-control") == Some("no-cache"))
+    /// }
+    /// ```
     pub fn header(&self, name: &str) -> Option<&'r str> {
         self.header_bytes(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// The first value of a header; `name` in any case.
+    ///
+    /// ```
+    /// use bimetal::prelude::*;
+    ///
+    /// #[native_handler]
+    /// fn length(request: RequestParts<'_>) -> Json<usize> {
+    ///     Json(request.header_bytes("x-signature").map_or(0, <[u8]>::len))
+    /// }
+    /// ```
     pub fn header_bytes(&self, name: &str) -> Option<&'r [u8]> {
         self.0.header(name)
     }
@@ -73,6 +118,15 @@ impl<'r> RequestParts<'r> {
     }
 
     /// Every header field: names in lower case and in no certain order, but those of one name in theirs.
+    ///
+    /// ```
+    /// use bimetal::prelude::*;
+    ///
+    /// #[native_handler]
+    /// fn names(request: RequestParts<'_>) -> Json<Vec<String>> {
+    ///     Json(request.headers().into_iter().map(|(name, _)| name).collect())
+    /// }
+    /// ```
     pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
         self.0.headers()
     }

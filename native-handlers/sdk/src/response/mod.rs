@@ -22,6 +22,18 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const BYTES: &str = "application/octet-stream";
 
 /// A type a handler can return.
+///
+/// ```
+/// use bimetal::prelude::*;
+///
+/// #[native_handler]
+/// fn parity(Path(number): Path<i64>) -> Result<(u16, Json<bool>), HttpError> {
+///     match number {
+///         0 => Err(HttpError::bad_request("zero is not allowed")),
+///         number => Ok((203, Json(number % 2 == 0))),
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned from a native handler",
     label = "not a response",

@@ -23,21 +23,37 @@ pub struct Redirect {
 
 impl Redirect {
     /// 307: for now, with the same method and body. What `RedirectResponse(url)` does.
+    ///
+    /// ```
+    /// let answer = bimetal::Redirect::temporary("/maintenance");
+    /// ```
     pub fn temporary(location: &str) -> Redirect {
         Redirect::new(307, location)
     }
 
     /// 308: for good, with the same method and body.
+    ///
+    /// ```
+    /// let answer = bimetal::Redirect::permanent("/v2/users");
+    /// ```
     pub fn permanent(location: &str) -> Redirect {
         Redirect::new(308, location)
     }
 
     /// 303: on to a page to be read with GET, after a form was sent.
+    ///
+    /// ```
+    /// let answer = bimetal::Redirect::see_other("/orders/7");
+    /// ```
     pub fn see_other(location: &str) -> Redirect {
         Redirect::new(303, location)
     }
 
     /// With another status code: 301, 302.
+    ///
+    /// ```
+    /// let answer = bimetal::Redirect::new(302, "https://example.com/");
+    /// ```
     pub fn new(status: u16, location: &str) -> Redirect {
         Redirect { status, location: quoted(location) }
     }

@@ -18,6 +18,16 @@ use crate::host;
 const COPIED: usize = 1024;
 
 /// Where a response is written to.
+///
+/// ```
+/// use bimetal::ResponseWriter;
+///
+/// fn picture(response: &mut ResponseWriter<'_>) {
+///     response.set_status(200);
+///     response.set_content_type("image/gif");
+///     response.write_static(b"GIF89a");
+/// }
+/// ```
 pub struct ResponseWriter<'a> {
     raw: &'a mut BmResponse,
     failed: bool,
@@ -52,16 +62,36 @@ impl<'a> ResponseWriter<'a> {
     }
 
     /// Sets the status code; 200 without.
+    ///
+    /// ```
+    /// fn accepted(response: &mut bimetal::ResponseWriter<'_>) {
+    ///     response.set_status(202);
+    /// }
+    /// ```
     pub fn set_status(&mut self, status: u16) {
         self.raw.status = status.into();
     }
 
     /// Sets the content type; none is sent without.
+    ///
+    /// ```
+    /// fn csv(response: &mut bimetal::ResponseWriter<'_>) {
+    ///     response.set_content_type("text/csv");
+    /// }
+    /// ```
     pub fn set_content_type(&mut self, content_type: &'static str) {
         self.raw.content_type = BmSlice::borrow_str(content_type);
     }
 
     /// Appends to the body.
+    ///
+    /// ```
+    /// fn numbers(response: &mut bimetal::ResponseWriter<'_>) {
+    ///     for number in 0..3_u8 {
+    ///         response.write(number.to_string().as_bytes());
+    ///     }
+    /// }
+    /// ```
     pub fn write(&mut self, bytes: &[u8]) {
         match self.spare(bytes.len()) {
             Some(spare) => {
@@ -74,6 +104,12 @@ impl<'a> ResponseWriter<'a> {
     }
 
     /// Makes a constant the body, without a copy.
+    ///
+    /// ```
+    /// fn fixed(response: &mut bimetal::ResponseWriter<'_>) {
+    ///     response.write_static(b"fixed");
+    /// }
+    /// ```
     pub fn write_static(&mut self, bytes: &'static [u8]) {
         self.raw.kind = RESPONSE_STATIC;
         self.raw.buf = bytes.as_ptr().cast_mut();
@@ -81,6 +117,12 @@ impl<'a> ResponseWriter<'a> {
     }
 
     /// Makes `body` the body, without a copy where it is large.
+    ///
+    /// ```
+    /// fn large(response: &mut bimetal::ResponseWriter<'_>) {
+    ///     response.write_owned(vec![b'x'; 1 << 20]);
+    /// }
+    /// ```
     pub fn write_owned(&mut self, body: impl AsRef<[u8]> + Send + 'static) {
         if body.as_ref().len() <= COPIED {
             return self.write(body.as_ref());
@@ -94,6 +136,13 @@ impl<'a> ResponseWriter<'a> {
     }
 
     /// Makes `value` as JSON the body.
+    ///
+    /// ```
+    /// fn list(response: &mut bimetal::ResponseWriter<'_>) {
+    ///     response.set_content_type("application/json");
+    ///     response.write_json(&[1, 2, 3]);
+    /// }
+    /// ```
     pub fn write_json<T: Serialize + ?Sized>(&mut self, value: &T) {
         if let Err(error) = sonic_rs::to_writer(&mut *self, value) {
             self.fail(&error.to_string());
