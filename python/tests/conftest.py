@@ -16,7 +16,7 @@ pytest.register_assert_rewrite("harness.compare", "harness.journal", "harness.wi
 
 from harness.compare import Pair, serve_both  # noqa: E402
 from harness.journal import Journal, serve_journal  # noqa: E402
-from harness.plugins import faulty_plugin, hot_plugin  # noqa: E402
+from harness.plugins import faulty_plugin, hot_plugin, twin_plugin  # noqa: E402
 from harness.servers import REFERENCE_ONLY, ServerProcess, start_bimetal  # noqa: E402
 
 
@@ -60,3 +60,9 @@ def faulty_library() -> Path:
 def hot_library() -> Path:
     """The plugin of `examples/hybrid`."""
     return hot_plugin()
+
+
+@pytest.fixture(scope="session")
+def twin_library() -> Path:
+    """The plugin of `fixtures/twin`."""
+    return twin_plugin()

@@ -7,13 +7,13 @@ one that says the same.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.openapi.models import OpenAPI
 
 from bimetal.compile.schema import references, substance
-from harness.plugins import twin_plugin
 from harness.servers import ServerProcess, start_bimetal, start_uvicorn
 from harness.wire import get
 
@@ -30,8 +30,8 @@ DIFFERENT = {
 
 
 @pytest.fixture(scope="module", params=["app", "bare"])
-def server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
-    with start_bimetal(f"twins:{request.param}", "--plugin", str(twin_plugin())) as server:
+def server(request: pytest.FixtureRequest, twin_library: Path) -> Iterator[ServerProcess]:
+    with start_bimetal(f"twins:{request.param}", "--plugin", str(twin_library)) as server:
         yield server.wait_ready()
 
 
@@ -110,8 +110,8 @@ def test_what_serde_writes_differently(server: ServerProcess) -> None:
     assert names in ({"Shape"}, {"Circle", "Square"})
 
 
-def test_routes_given_with_the_server() -> None:
-    plugin = ("--plugin", str(twin_plugin()))
+def test_routes_given_with_the_server(twin_library: Path) -> None:
+    plugin = ("--plugin", str(twin_library))
     natives = ("--native", "/n/page=twin.page", "--native", "/n/{p:path}=twin.plain", "--native", "/query=twin.page")
     with start_bimetal("parameters:app", *plugin, *natives) as server:
         found = document(server.wait_ready())

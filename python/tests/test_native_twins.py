@@ -7,11 +7,11 @@ Bimetal serves `apps/twins.py` with the plugin in `fixtures/twin`, uvicorn serve
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from harness.compare import Case, Pair, ask, case, comparable
-from harness.plugins import twin_plugin
 from harness.servers import start_bimetal, start_uvicorn
 
 pytestmark = pytest.mark.bimetal_only
@@ -21,9 +21,9 @@ FORM = [("Content-Type", "application/x-www-form-urlencoded")]
 
 
 @pytest.fixture(scope="module")
-def pair() -> Iterator[Pair]:
+def pair(twin_library: Path) -> Iterator[Pair]:
     with (
-        start_bimetal("twins:app", "--plugin", str(twin_plugin())) as ours,
+        start_bimetal("twins:app", "--plugin", str(twin_library)) as ours,
         start_uvicorn("twins:app") as reference,
     ):
         yield Pair(ours.wait_ready(), reference.wait_ready())
