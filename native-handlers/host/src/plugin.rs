@@ -207,8 +207,10 @@ impl Plugin {
             return Err(at(
                 ErrorKind::Abi,
                 format!(
-                    "handshake: needs capabilities this host lacks ({}); update Bimetal, or build the plugin with an older SDK",
-                    capability_names(missing)
+                    "handshake: needs capabilities this host lacks ({}), it has {}; update Bimetal, or build the plugin with an \
+                     older SDK",
+                    capability_names(missing),
+                    capability_names(HOST_CAPS)
                 ),
             ));
         }
