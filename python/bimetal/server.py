@@ -52,6 +52,7 @@ class Server:
         plugins: Plugin libraries, for applications that are not a `Bimetal`.
         plugin_hashes: The SHA-256 of each library that may be loaded, in addition to the application's own list; None
             adds nothing.
+        plugin_init_timeout: How long a plugin's `init` may take, in seconds; None leaves it as it is (30).
         native: Further native routes, path to handler name, each answering GET before the application's own routes.
         uvloop: Use uvloop for the event loop where it is installed.
         limits: See `bimetal.options.Limits`.
@@ -77,6 +78,7 @@ class Server:
         *,
         plugins: Sequence[Plugin] = (),
         plugin_hashes: Sequence[str] | None = None,
+        plugin_init_timeout: float | None = None,
         native: Mapping[str, str] | None = None,
         uvloop: bool = True,
         **limits: Unpack[Limits],
@@ -97,6 +99,8 @@ class Server:
         self._plugins.extend(plugins)
         if plugin_hashes is not None:
             self._plugins.allow(plugin_hashes)
+        if plugin_init_timeout is not None:
+            self._plugins.init_timeout = plugin_init_timeout
         self._native = dict(native or {})
         self._uvloop = uvloop
         self._limits = limits

@@ -223,6 +223,20 @@ def test_a_response_that_is_being_sent_outlives_its_generation(library: Library,
     ]
 
 
+def test_what_is_not_native_does_not_hold_a_generation(library: Library, served: ServerProcess) -> None:
+    """A response of the application may take hours: retiring a plugin does not wait for it."""
+    with Connection(served.port) as connection:
+        connection.send_request("GET", "/stream")
+        parts = connection.body(connection.read_head())
+        assert next(parts) == b"begun"
+        library.install("2")
+        reload(served.port)
+        library.wait_for("retire 1")
+        library.go()
+        assert list(parts) == [b"done"]
+        assert connection.request("GET", "/version").text == "2"
+
+
 def test_a_library_that_is_the_same_is_left_alone(library: Library, served: ServerProcess) -> None:
     library.install("1")
     assert reload(served.port) == []

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import Response
+from fastapi.responses import StreamingResponse
 
 from bimetal import Bimetal
 from bimetal.errors import BimetalError
@@ -31,6 +34,16 @@ def make(**options: Any) -> Bimetal:
 
     @app.get("/owned/{size}", handler_type="native", native="gen.owned")
     def owned(size: int): ...
+
+    @app.get("/stream")
+    async def stream():
+        async def parts() -> AsyncIterator[str]:
+            yield "begun"
+            while not os.path.exists(f"{FOLDER}/go"):
+                await asyncio.sleep(0.01)
+            yield "done"
+
+        return StreamingResponse(parts())
 
     @app.post("/reload")
     def reload(response: Response):

@@ -50,7 +50,7 @@ pub enum Lookup<'a> {
     /// The route at this place of [`RouteTable::routes`] answers.
     Route(usize, Params),
     /// The fallback answers.
-    Fallback,
+    Fallback(&'a Arc<Route>),
     /// Routes match the path but not the method; these methods would do.
     MethodNotAllowed(Vec<&'a Method>),
     /// No route matches the path.
@@ -119,8 +119,8 @@ impl RouteTable {
         if let Some((index, params)) = self.index.first(path, |index| self.routes[index].answers(method)) {
             return Lookup::Route(index, params);
         }
-        if self.fallback.is_some() {
-            return Lookup::Fallback;
+        if let Some(fallback) = &self.fallback {
+            return Lookup::Fallback(fallback);
         }
         let mut allowed: Vec<&Method> = Vec::new();
         let _ = self.index.first(path, |index| {

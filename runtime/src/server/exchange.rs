@@ -14,26 +14,22 @@ use crate::RouteTable;
 /// The table a request is routed by, held by its worker.
 pub(super) type Table = Rc<Arc<RouteTable>>;
 
-/// The route that answers a request. It keeps the table, whatever is published meanwhile, at the cost of a count that no
-/// other worker touches.
-pub(super) struct Routed {
-    table: Table,
-    place: Place,
-}
-
-enum Place {
-    Listed(usize),
-    Fallback,
+/// The route that answers a request.
+pub(super) enum Routed {
+    /// A native one. It keeps its table, and through it what its handler borrows from, at the cost of a count that no other
+    /// worker touches.
+    Held { table: Table, index: usize },
+    /// Any other. It may last as long as a WebSocket, and must not keep a table that has been replaced.
+    Own(Arc<Route>),
 }
 
 impl Routed {
     pub(super) fn listed(table: &Table, index: usize) -> Routed {
-        Routed { table: Rc::clone(table), place: Place::Listed(index) }
-    }
-
-    /// Of a table that has a fallback.
-    pub(super) fn fallback(table: &Table) -> Routed {
-        Routed { table: Rc::clone(table), place: Place::Fallback }
+        let route = &table.routes()[index];
+        match route.lane {
+            LaneKind::Native => Routed::Held { table: Rc::clone(table), index },
+            LaneKind::Sync | LaneKind::Async | LaneKind::Asgi => Routed::Own(Arc::clone(route)),
+        }
     }
 }
 
@@ -41,12 +37,9 @@ impl Deref for Routed {
     type Target = Route;
 
     fn deref(&self) -> &Route {
-        match self.place {
-            Place::Listed(index) => &self.table.routes()[index],
-            Place::Fallback => match self.table.fallback() {
-                Some(fallback) => fallback,
-                None => unreachable!("the lookup has found a fallback in this table"),
-            },
+        match self {
+            Routed::Held { table, index } => &table.routes()[*index],
+            Routed::Own(route) => route,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::{poll_fn, ready};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ fn serve(worker: &Rc<Worker>, inner: actix_http::Request) -> Respond {
         return answer_without_route(answer, has_body, request, framing, exchange);
     }
     let lookup = match table.fallback() {
-        Some(_) if websocket => Lookup::Fallback,
+        Some(fallback) if websocket => Lookup::Fallback(fallback),
         _ => table.lookup(request.method(), request.path()),
     };
     let route = match lookup {
@@ -79,7 +80,7 @@ fn serve(worker: &Rc<Worker>, inner: actix_http::Request) -> Respond {
             request.set_params(params);
             Routed::listed(&table, index)
         }
-        Lookup::Fallback => Routed::fallback(&table),
+        Lookup::Fallback(route) => Routed::Own(Arc::clone(route)),
         Lookup::MethodNotAllowed(_) | Lookup::NotFound => {
             let response = refusal(&lookup);
             return answer_without_route(response, has_body, request, framing, exchange);
@@ -154,7 +155,7 @@ fn expect(
         None if too_large => Response::from(&Incoming::too_large(limit)),
         None => match table.lookup(request.method(), request.path()) {
             lookup @ (Lookup::MethodNotAllowed(_) | Lookup::NotFound) => refusal(&lookup),
-            Lookup::Route(..) | Lookup::Fallback => return Ok(request.into_inner()),
+            Lookup::Route(..) | Lookup::Fallback(_) => return Ok(request.into_inner()),
         },
     };
     let response = match passage {
