@@ -152,14 +152,17 @@ fn an_owned_body_keeps_its_generation() {
     let Body::Full(body) = response.body else { panic!("there is a body") };
     drop(handler);
 
-    library.build("2", &[]);
-    host.prepare_reload().unwrap().commit();
-    library.wait_for("init 2");
+    for version in ["2", "3"] {
+        library.build(version, &[]);
+        host.prepare_reload().unwrap().commit();
+    }
+    // The second generation has no body out: that it is retired says that the first would be by now.
+    library.wait_for("retire 2");
     assert_eq!(body, [b'1'; 100][..]);
-    assert_eq!(library.journal(), "init 1, init 2");
+    assert_eq!(library.journal(), "init 1, init 2, init 3, retire 2");
     drop(body);
     library.wait_for("retire 1");
-    assert_eq!(library.journal(), "init 1, init 2, release 1, retire 1");
+    assert_eq!(library.journal(), "init 1, init 2, init 3, retire 2, release 1, retire 1");
 }
 
 #[test]
