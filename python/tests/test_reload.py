@@ -153,6 +153,7 @@ class Load:
         seen.add(text)
 
 
+@pytest.mark.timeout(600)
 def test_two_hundred_reloads_under_load(library: Library, served: ServerProcess) -> None:
     with Load(served.port, {"1", "2"}) as load, Connection(served.port) as old:
         for number in range(RELOADS):
