@@ -68,8 +68,8 @@ class Library:
         path = self.folder / "journal"
         return path.read_text().splitlines() if path.exists() else []
 
-    def wait_for(self, line: str, times: int = 1) -> None:
-        until(lambda: self.journal.count(line) >= times, f"{line!r}, {times} times")
+    def wait_for(self, line: str) -> None:
+        until(lambda: line in self.journal, line)
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
@@ -166,13 +166,17 @@ def test_two_hundred_reloads_under_load(library: Library, served: ServerProcess)
             assert not load.failures
     assert not load.failures
     assert len(load.seen) == 4 and all(seen == {"1", "2"} for seen in load.seen)
-    # Each generation but the last is drained and retired, once, after all of its bodies; its thread is gone.
-    library.wait_for("retire 1", RELOADS // 2)
-    library.wait_for("retire 2", RELOADS // 2)
-    journal = library.journal
-    assert journal.count("init 1") == RELOADS // 2 + 1 and journal.count("init 2") == RELOADS // 2
-    assert not any("late" in line for line in journal)
+    # Each generation but the last is drained and retired, once, after all of its bodies; its thread is gone. One that has not
+    # drained when its version comes back is used again, so that there may be fewer of them than reloads.
+    until(lambda: unretired(library.journal) == {"1": 1, "2": 0}, "the last generation is the only one")
+    assert {"retire 1", "retire 2"} <= set(library.journal)
+    assert not any("late" in line for line in library.journal)
     until(lambda: "bimetal-retire" not in threads_of(served.pid), "the end of the threads that retire")
+
+
+def unretired(journal: list[str]) -> dict[str, int]:
+    """How many generations of each version have not been retired."""
+    return {version: journal.count(f"init {version}") - journal.count(f"retire {version}") for version in "12"}
 
 
 def threads_of(pid: int) -> list[str]:
