@@ -8,7 +8,7 @@ from typing import Any, Literal, final
 
 from typing_extensions import Self
 
-from bimetal.binding import HandlerInfo
+from bimetal.binding import HandlerInfo, PluginChange
 from bimetal.compile.plan import RoutePlan
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "Host",
     "Lifespan",
     "PluginError",
+    "Rebound",
+    "Reload",
     "RouteCall",
     "RouteError",
     "build_info",
@@ -48,8 +50,37 @@ class Host:
     def load(self, path: str, config: str | None = None) -> list[HandlerInfo]:
         """Load a plugin library; `config` is JSON for its `init`. Raises PluginError."""
 
+    def set_policy(self, allowed_sha256: list[str] | None, init_timeout: float) -> None:
+        """Say what is demanded of libraries from now on: their SHA-256 (None: any), seconds for their `init`."""
+
+    def prepare_reload(self) -> Reload:
+        """Load what has changed of the libraries. Raises PluginError, and nothing is changed."""
+
     def handlers(self) -> list[HandlerInfo]:
         """Every handler, sorted by name."""
+
+@final
+class Reload:
+    """Libraries that have changed: loaded, checked and initialised, and used by nobody yet."""
+
+    def changes(self) -> list[PluginChange]:
+        """The libraries that have changed; empty when there is nothing to do."""
+
+    def handlers(self) -> list[HandlerInfo]:
+        """Every handler of the new generation, sorted by name."""
+
+    def commit(self) -> None:
+        """Make it the host's, after it has been published. The old generation is retired once it has drained."""
+
+    def discard(self) -> None:
+        """Give it up: what was initialised is retired."""
+
+@final
+class Rebound:
+    """The routes of one server with the handlers of a new generation."""
+
+    def discard(self) -> None:
+        """Give it up."""
 
 @final
 class EdgeLayer:
@@ -114,6 +145,7 @@ class Engine:
         access_log: bool = False,
         root_path: str = "",
         sync_threads: int = 1000,
+        native_timeout: float = 30.0,
         on_exception: Callable[[BaseException], object] | None = None,
     ) -> Self:
         """Bind the address (connections are refused until `serve`). Raises BindError."""
@@ -133,6 +165,12 @@ class Engine:
 
         Raises RouteError, PluginError.
         """
+
+    def rebind(self, reload: Reload) -> Rebound:
+        """Bind the native routes to the handlers of a new generation. Nothing is changed yet. Raises PluginError."""
+
+    def publish(self, rebound: Rebound) -> None:
+        """Serve by these routes from now on, in one step; requests in flight finish on the old ones."""
 
     def attach(
         self,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import fastapi
 from typing_extensions import Unpack
 
+from bimetal.binding import PluginChange
 from bimetal.options import ApplicationOptions, Limits
 from bimetal.plugins import Plugin, Plugins
 from bimetal.routing import NativeRoutes
@@ -21,6 +22,8 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
 
     Args:
         plugins: Plugin libraries, each a path or a pair of path and configuration, loaded when a server starts.
+        plugin_hashes: The SHA-256 of each library that may be loaded; None lets any.
+        plugin_init_timeout: How long a plugin's `init` may take, in seconds.
         options: All of FastAPI's arguments.
 
     Example:
@@ -41,8 +44,18 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
         ```
     """
 
-    def __init__(self, *, plugins: Sequence[Plugin] = (), **options: Unpack[ApplicationOptions]) -> None:
+    def __init__(
+        self,
+        *,
+        plugins: Sequence[Plugin] = (),
+        plugin_hashes: Sequence[str] | None = None,
+        plugin_init_timeout: float = 30.0,
+        **options: Unpack[ApplicationOptions],
+    ) -> None:
         self.plugins = Plugins(plugins)
+        self.plugins.init_timeout = plugin_init_timeout
+        if plugin_hashes is not None:
+            self.plugins.allow(plugin_hashes)
         super().__init__(**options)  # type: ignore[arg-type]
 
     def load_plugin(self, path: str | os.PathLike[str], config: Mapping[str, Any] | None = None) -> None:
@@ -58,6 +71,24 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
             ```
         """
         self.plugins.add(path, config)
+
+    def reload_plugins(self) -> list[PluginChange]:
+        """Take in the plugin libraries whose files have changed, on every server of this application in this process.
+
+        Each new version is loaded, checked against the routes and initialised; then all routes change in one step.
+        Requests in flight finish on the old version, which is retired when the last of them has. Returns what has
+        changed.
+
+        Raises:
+            PluginError: A new version does not load or does not fit; the old ones go on serving.
+
+        Example:
+            ```python
+            for change in app.reload_plugins():
+                print(change["plugin"], change["old_version"], "->", change["new_version"])
+            ```
+        """
+        return self.plugins.reload()
 
     def run(
         self,

@@ -139,3 +139,16 @@ class HandlerInfo(TypedDict):
     kind: str
     #: Parameters, body and response: a JSON object.
     meta: str
+
+
+class PluginChange(TypedDict):
+    """A plugin library whose file has changed, and what a reload makes of it."""
+
+    #: The library's path.
+    path: str
+    #: The plugin's name.
+    plugin: str
+    old_version: str
+    new_version: str
+    old_sha256: str
+    new_sha256: str

@@ -57,6 +57,13 @@ def _application_options(command: F) -> F:
                 multiple=True,
                 help="Load a plugin library. Repeatable.",
             ),
+            click.option(
+                "--plugin-hash",
+                "plugin_hashes",
+                metavar="SHA256",
+                multiple=True,
+                help="Load only plugin libraries with this SHA-256. Repeatable.",
+            ),
             click.option("--traceback", "with_traceback", is_flag=True, help="Show where an error comes from."),
         )
     ):
@@ -75,6 +82,9 @@ def _application_options(command: F) -> F:
 @click.option(
     "--max-body", default=16777216, show_default=True, type=click.IntRange(0), help="Largest request body, bytes."
 )
+@click.option(
+    "--native-timeout", default=30.0, show_default=True, type=float, help="For native handlers that wait, seconds."
+)
 @click.option("--lifespan", default="auto", show_default=True, type=click.Choice(("auto", "on", "off")))
 @click.option("--no-uvloop", is_flag=True, help="Use asyncio's own event loop.")
 @click.option("--access-log", is_flag=True, help="Log a line for each request.")
@@ -87,6 +97,7 @@ def run(
     factory: bool,
     natives: tuple[str, ...],
     plugins: tuple[str, ...],
+    plugin_hashes: tuple[str, ...],
     with_traceback: bool,
     host: str,
     port: int,
@@ -95,6 +106,7 @@ def run(
     io_threads: int,
     root_path: str,
     max_body: int,
+    native_timeout: float,
     lifespan: Any,
     no_uvloop: bool,
     access_log: bool,
@@ -102,7 +114,7 @@ def run(
     log_format: str,
     quiet: bool,
 ) -> None:
-    """Serve an application until SIGINT or SIGTERM."""
+    """Serve an application until SIGINT or SIGTERM. SIGHUP takes in plugin libraries that have changed."""
     native_routes = _native_routes(natives)
     with _one_line_errors(with_traceback):
         check_workers(workers)
@@ -122,10 +134,12 @@ def run(
             lifespan=lifespan,
             root_path=root_path,
             plugins=plugins,
+            plugin_hashes=plugin_hashes or None,
             native=native_routes,
             uvloop=not no_uvloop,
             io_threads=io_threads,
             max_body_size=max_body,
+            native_timeout=native_timeout,
             access_log=access_log,
         )
 
@@ -146,6 +160,7 @@ def routes(
     factory: bool,
     natives: tuple[str, ...],
     plugins: tuple[str, ...],
+    plugin_hashes: tuple[str, ...],
     with_traceback: bool,
     as_json_text: bool,
 ) -> None:
@@ -157,7 +172,7 @@ def routes(
     native_routes = _native_routes(natives)
     with _one_line_errors(with_traceback):
         app = load_app(target, app_dir, factory)
-        server = Server(app, plugins=plugins, native=native_routes)
+        server = Server(app, plugins=plugins, plugin_hashes=plugin_hashes or None, native=native_routes)
         plans = server.compile()
         if as_json_text:
             print(json.dumps(as_json(plans), indent=2))

@@ -128,3 +128,5 @@ class Limits(TypedDict, total=False):
     access_log: bool
     #: The most threads for `def` handlers that block.
     sync_threads: int
+    #: How long a native handler of kind `async` or `blocking` may take; beyond it the answer is 504.
+    native_timeout: float

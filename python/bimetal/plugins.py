@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bimetal._core import Host
-from bimetal.binding import HandlerInfo
+from bimetal.binding import HandlerInfo, PluginChange
 from bimetal.errors import PluginError
+from bimetal.reload import Serving, reload_plugins
 
 #: A library's path, or the path and the configuration its `init` gets (turned into JSON).
 Plugin = str | os.PathLike[str] | tuple[str | os.PathLike[str], Mapping[str, Any]]
@@ -22,8 +25,45 @@ class Plugins:
     def __init__(self, plugins: Iterable[Plugin] = ()) -> None:
         self._pending: list[tuple[str, str | None]] = []
         self._host: Host | None = None
-        self._lock = threading.Lock()
+        self._hashes: list[str] | None = None
+        #: How long a plugin's `init` may take, in seconds.
+        self.init_timeout = 30.0
+        #: The servers whose routes are bound to these plugins.
+        self._servers: weakref.WeakSet[Serving] = weakref.WeakSet()
+        #: Held while handlers are looked up and bound, so that none of them is replaced in between.
+        self.lock = threading.RLock()
         self.extend(plugins)
+
+    def allow(self, hashes: Iterable[str]) -> None:
+        """Load only libraries whose SHA-256 is among these, or among those allowed before."""
+        if isinstance(hashes, str):
+            raise TypeError(f"plugin_hashes must be a list of hashes: plugin_hashes=[{hashes!r}]")
+        allowed = list(self._hashes or ())
+        for text in hashes:
+            found = re.fullmatch(r"(?:sha256:)?([0-9a-f]{64})", text.strip().lower())
+            if found is None:
+                raise PluginError(
+                    f"plugin_hashes: {text!r} is not a SHA-256, which has 64 hexadecimal digits; "
+                    "`sha256sum FILE` shows a library's"
+                )
+            allowed.append(found[1])
+        self._hashes = allowed
+
+    def served_by(self, server: Serving) -> None:
+        """Have `server` take part in reloads, until it is gone or says `not_served_by`."""
+        self._servers.add(server)
+
+    def not_served_by(self, server: Serving) -> None:
+        """Leave `server` out of reloads."""
+        self._servers.discard(server)
+
+    def reload(self) -> list[PluginChange]:
+        """Take in the libraries that have changed, on every server that uses them; see `Server.reload_plugins`."""
+        with self.lock:
+            if self._host is None:
+                return []
+            self._host.set_policy(self._hashes, self.init_timeout)
+            return reload_plugins(self._host, list(self._servers))
 
     def extend(self, plugins: Iterable[Plugin]) -> None:
         """Load these libraries too, before the next server starts."""
@@ -43,9 +83,10 @@ class Plugins:
 
     def host(self) -> Host:
         """The host with every library loaded that exists. Raises PluginError for one that does not load."""
-        with self._lock:
+        with self.lock:
             if self._host is None:
                 self._host = Host()
+            self._host.set_policy(self._hashes, self.init_timeout)
             absent = []
             for path, config in self._pending:
                 if os.path.exists(path):

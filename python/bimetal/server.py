@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import queue
 import signal
 import threading
 import time
@@ -14,7 +15,8 @@ from typing import Any
 from fastapi import FastAPI
 from typing_extensions import Self, Unpack
 
-from bimetal._core import Engine, set_log
+from bimetal._core import Engine, Rebound, Reload, set_log
+from bimetal.binding import PluginChange
 from bimetal.compile import Compilation, RoutePlan, versions
 from bimetal.compile.application import edge
 from bimetal.compile.edge import Recognised
@@ -49,6 +51,9 @@ class Server:
         root_path: The path under which a proxy publishes the application.
         on_exception: Called with every exception that leaves the application.
         plugins: Plugin libraries, for applications that are not a `Bimetal`.
+        plugin_hashes: The SHA-256 of each library that may be loaded, in addition to the application's own list; None
+            adds nothing.
+        plugin_init_timeout: How long a plugin's `init` may take, in seconds; None leaves it as it is (30).
         native: Further native routes, path to handler name, each answering GET before the application's own routes.
         uvloop: Use uvloop for the event loop where it is installed.
         limits: See `bimetal.options.Limits`.
@@ -73,6 +78,8 @@ class Server:
         on_exception: Callable[[BaseException], object] | None = None,
         *,
         plugins: Sequence[Plugin] = (),
+        plugin_hashes: Sequence[str] | None = None,
+        plugin_init_timeout: float | None = None,
         native: Mapping[str, str] | None = None,
         uvloop: bool = True,
         **limits: Unpack[Limits],
@@ -91,6 +98,10 @@ class Server:
         own = getattr(app, "plugins", None)
         self._plugins = own if isinstance(own, Plugins) else Plugins()
         self._plugins.extend(plugins)
+        if plugin_hashes is not None:
+            self._plugins.allow(plugin_hashes)
+        if plugin_init_timeout is not None:
+            self._plugins.init_timeout = plugin_init_timeout
         self._native = dict(native or {})
         self._uvloop = uvloop
         self._limits = limits
@@ -133,7 +144,9 @@ class Server:
             )
         except PluginError as error:
             if missing:
-                raise PluginError(f"{error} ({', '.join(missing)} does not exist)") from None
+                raise PluginError(
+                    f"{error} ({', '.join(missing)} does not exist: build it, or correct the path)"
+                ) from None
             raise
         if missing and not compilation.absent:
             raise missing_plugin(missing[0])
@@ -176,6 +189,8 @@ class Server:
 
     def serve_forever(self, on_ready: Callable[[Self], object] | None = None) -> None:
         """Serve on the calling thread until SIGINT or SIGTERM; a second signal ends it without waiting for requests.
+
+        SIGHUP takes in plugin libraries that have changed, as `reload_plugins` does, and logs the outcome.
 
         Args:
             on_ready: Called with the server once it is listening.
@@ -220,6 +235,34 @@ class Server:
     def running(self) -> bool:
         """Whether it has been started and not stopped."""
         return self._engine is not None
+
+    def reload_plugins(self) -> list[PluginChange]:
+        """Take in the plugin libraries whose files have changed; returns what has changed.
+
+        Each new version is loaded, checked against the routes and initialised; then all routes change in one step, here
+        and on every other server of the same application in this process. Requests that arrive after this has returned
+        meet the new version, on new connections and old ones. Requests in flight finish on the old version, which is
+        retired when the last of them has. A library whose file is the same is left as it is.
+
+        Raises:
+            PluginError: A new version does not load or does not fit the routes; the old ones go on serving.
+
+        Example:
+            ```python
+            with Server(app) as server:
+                subprocess.run(["cargo", "build", "--release"], cwd="hot", check=True)
+                server.reload_plugins()
+            ```
+        """
+        return self._plugins.reload()
+
+    def rebind(self, reload: Reload) -> Rebound:
+        """For `bimetal.reload`: the routes with new handlers; nothing is changed yet."""
+        return self._running().rebind(reload)
+
+    def publish(self, rebound: Rebound) -> None:
+        """For `bimetal.reload`: serve by these routes."""
+        self._running().publish(rebound)
 
     def stats(self) -> dict[str, Any]:
         """Requests by lane, and what is open.
@@ -269,6 +312,10 @@ class Server:
         self._outcome = None
         # Where nobody has set up a log: an exception in a handler must not vanish behind a 500.
         set_log("warn", "text")
+        with self._plugins.lock:
+            self._open_engine()
+
+    def _open_engine(self) -> None:
         self.plans = self.compile()
         if isinstance(self.app, FastAPI) and (reason := versions.untested()) is not None:
             logger.warning("every Python route is on the asgi lane: %s", reason)
@@ -286,6 +333,7 @@ class Server:
             engine.close()
             raise
         self._engine = engine
+        self._plugins.served_by(self)
 
     def _set_routes(self, engine: Engine) -> None:
         engine.set_routes(self.plans, self._plugins.host(), list(self.edge.layers))
@@ -317,7 +365,9 @@ class Server:
         finally:
             self._loop = None
             self._final_stats = engine.stats()
-            self._engine = None
+            with self._plugins.lock:
+                self._plugins.not_served_by(self)
+                self._engine = None
             engine.close()
             asyncio.set_event_loop(None)
             loop.close()
@@ -334,8 +384,9 @@ class Server:
         try:
             if _fingerprint(self.app) != before:
                 # The startup has added routes or middleware.
-                self.plans = self.compile()
-                self._set_routes(engine)
+                with self._plugins.lock:
+                    self.plans = self.compile()
+                    self._set_routes(engine)
             engine.serve()
             ready()
             await self._stopping.wait()
@@ -394,14 +445,46 @@ class Server:
     def _signals(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
             raise BimetalError("serve_forever() must run on the main thread; use start() on others")
-        previous = {
-            number: signal.signal(number, lambda *_: self._signal_stop()) for number in (signal.SIGINT, signal.SIGTERM)
+        handlers: dict[int, Callable[..., None]] = {
+            number: lambda *_: self._signal_stop() for number in (signal.SIGINT, signal.SIGTERM)
         }
+        hangups: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        if hasattr(signal, "SIGHUP"):
+            handlers[signal.SIGHUP] = lambda *_: hangups.put(True)
+            # On a thread of its own: loading a library may take its time, and the main thread is the event loop's.
+            threading.Thread(target=self._reload_on, args=(hangups,), name="bimetal reload", daemon=True).start()
+        previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             yield
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+            hangups.put(False)
+
+    def _reload_on(self, hangups: queue.SimpleQueue[bool]) -> None:
+        """Reload the plugins for each SIGHUP, until the server has stopped; those that come meanwhile are one."""
+        wanted = hangups.get()
+        while wanted:
+            while wanted and not hangups.empty():
+                wanted = hangups.get()
+            try:
+                changes = self.reload_plugins()
+            except BimetalError as error:
+                logger.error("the plugins are not reloaded, the old versions go on serving: %s", error)
+            except Exception:
+                logger.exception("the plugins are not reloaded")
+            else:
+                for change in changes:
+                    logger.info(
+                        "plugin %s (%s) is reloaded: version %s, before %s",
+                        change["plugin"],
+                        change["path"],
+                        change["new_version"],
+                        change["old_version"],
+                    )
+                if not changes:
+                    logger.info("no plugin library has changed")
+            wanted = hangups.get()
 
     def _join(self) -> None:
         thread, self._thread = self._thread, None

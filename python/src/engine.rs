@@ -1,10 +1,11 @@
 //! One server, as Python sees it: a bound listener, its lanes, its route table.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use bimetal_host::{Readiness, ServerState};
+use bimetal_host::{NativeHandler, Readiness, ServerState};
 use bimetal_runtime::edge::Edge;
 use bimetal_runtime::http::Method;
 use bimetal_runtime::lane::{Limits, Runners};
@@ -26,6 +27,7 @@ use crate::exchanges::Exchanges;
 use crate::host::Host;
 use crate::lanes::{CompiledHandler, Lanes};
 use crate::plan::{path_parameters, Plan};
+use crate::reload::{Rebound, Reload};
 use crate::sync_lane::SyncWork;
 
 /// How long [`Engine::close`] waits for handlers that still run on runner threads.
@@ -39,6 +41,9 @@ pub(crate) struct Engine {
     lanes: Mutex<Option<Arc<Lanes>>>,
     exchanges: Arc<Exchanges>,
     readiness: Readiness,
+    /// The native routes, by their place in the table.
+    natives: Mutex<Vec<(usize, Plan)>>,
+    native_timeout: Duration,
     local: std::net::SocketAddr,
     last: Mutex<bimetal_runtime::metrics::Stats>,
 }
@@ -62,7 +67,7 @@ impl Engine {
     #[pyo3(signature = (
         app, *, host, port, io_threads = 1, backlog = 2048, max_connections = 25_000, max_body_size = 16_777_216,
         keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, access_log = false, root_path = "",
-        sync_threads = 1000, on_exception = None
+        sync_threads = 1000, native_timeout = 30.0, on_exception = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -83,6 +88,7 @@ impl Engine {
         access_log: bool,
         root_path: &str,
         sync_threads: usize,
+        native_timeout: f64,
         on_exception: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let config = Config {
@@ -98,6 +104,7 @@ impl Engine {
             drain_timeout: seconds("drain_timeout", drain_timeout)?,
             access_log,
         };
+        let native_timeout = seconds("native_timeout", native_timeout)?;
         let server = Server::bind(config).map_err(|error| from_runtime(&error))?;
         let local = server.local_addr();
         let track = on_exception.is_some();
@@ -126,6 +133,8 @@ impl Engine {
             lanes: Mutex::new(Some(Arc::new(lanes))),
             exchanges,
             readiness: Readiness::default(),
+            natives: Mutex::default(),
+            native_timeout,
             local,
             last: Mutex::new(bimetal_runtime::metrics::Stats::default()),
         })
@@ -160,26 +169,21 @@ impl Engine {
             body: BodyMode::Stream,
             handler: Arc::clone(&asgi),
         };
-        let (mut routes, mut compiled) = (Vec::new(), Vec::new());
+        let (mut routes, mut compiled, mut natively) = (Vec::new(), Vec::new(), Vec::new());
         for plan in plans.try_iter()? {
             let plan = Plan::read(&plan?)?;
             if let Some(name) = &plan.native {
                 let names = path_parameters(&plan.path);
-                let handler = natives
-                    .get()
-                    .host
-                    .bind(name, &names, &self.readiness)
-                    .map_err(|error| at_route(&plan, &error))?
-                    .with_route(plan.path.as_str());
-                let body = handler.body_mode();
-                let handler = Arc::new(handler);
+                let handler = natives.get().host.bind(name, &names, &self.readiness);
+                let handler = self.native(&plan, handler)?;
                 routes.push(Route {
-                    pattern: plan.path,
-                    methods: plan.methods,
+                    pattern: plan.path.clone(),
+                    methods: plan.methods.clone(),
                     lane: plan.lane,
-                    body,
+                    body: handler.body_mode(),
                     handler,
                 });
+                natively.push((routes.len() - 1, plan));
             } else if let Some((spec, route)) = plan.compiled {
                 let body = spec.body;
                 let number = compiled.len();
@@ -212,7 +216,40 @@ impl Engine {
             }
         }
         *lanes.application.routes.write() = compiled.into();
+        *self.natives.lock() = natively;
         Ok(())
+    }
+
+    /// The routes with the handlers of a new generation. Nothing is changed yet.
+    fn rebind(&self, reload: &Bound<'_, Reload>) -> PyResult<Rebound> {
+        let table = match &*self.state.lock() {
+            Stage::Bound { table: Some(table), .. } => Arc::clone(table),
+            Stage::Running(running) => running.table(),
+            // It serves no further request.
+            _ => return Ok(Rebound { table: Mutex::new(None) }),
+        };
+        let reload = reload.get().get()?;
+        let mut handlers = HashMap::new();
+        for (place, plan) in &*self.natives.lock() {
+            if let Some(name) = &plan.native {
+                let handler = reload.bind(name, &path_parameters(&plan.path), &self.readiness);
+                handlers.insert(*place, self.native(plan, handler)?);
+            }
+        }
+        let renewed = table.with_handlers(|place, _| {
+            handlers.remove(&place).map(|handler| (handler.body_mode(), handler as _))
+        });
+        Ok(Rebound { table: Mutex::new(Some(Arc::new(renewed))) })
+    }
+
+    /// Serves by these routes from now on, in one step; requests in flight finish on the old ones.
+    fn publish(&self, rebound: &Bound<'_, Rebound>) {
+        let Some(renewed) = rebound.get().table.lock().take() else { return };
+        match &mut *self.state.lock() {
+            Stage::Bound { table, .. } => *table = Some(renewed),
+            Stage::Running(running) => running.swap(renewed),
+            Stage::Draining | Stage::Closed => {}
+        }
     }
 
     /// Gives the engine its event loop; on the loop's thread.
@@ -341,6 +378,16 @@ impl Engine {
 }
 
 impl Engine {
+    /// A handler as a route of this server has it.
+    fn native(
+        &self,
+        plan: &Plan,
+        bound: Result<NativeHandler, bimetal_host::Error>,
+    ) -> PyResult<Arc<NativeHandler>> {
+        let handler = bound.map_err(|error| at_route(plan, &error))?;
+        Ok(Arc::new(handler.with_route(plan.path.as_str()).with_deadline(self.native_timeout)))
+    }
+
     fn lanes(&self) -> PyResult<Arc<Lanes>> {
         self.lanes.lock().clone().ok_or_else(|| PyRuntimeError::new_err("the server has been closed"))
     }
@@ -353,7 +400,7 @@ impl Engine {
     }
 }
 
-fn seconds(name: &str, value: f64) -> PyResult<Duration> {
+pub(crate) fn seconds(name: &str, value: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(value).map_err(|_| {
         pyo3::exceptions::PyValueError::new_err(format!("{name}: {value} is not a time in seconds"))
     })

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use bimetal_host::{HandlerInfo, Host as NativeHost};
+use bimetal_host::{HandlerInfo, Host as NativeHost, LoadPolicy};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use crate::engine::seconds;
 use crate::errors::{from_host, PluginError};
+use crate::reload::Reload;
 
 /// The native handlers that routes can be bound to.
 #[pyclass(frozen, module = "bimetal._core")]
@@ -33,13 +35,26 @@ impl Host {
         list(py, handlers.map_err(|error| from_host(&error))?)
     }
 
+    /// What is demanded of libraries from now on: their hashes, and how long their `init` may take, in seconds.
+    fn set_policy(&self, allowed_sha256: Option<Vec<String>>, init_timeout: f64) -> PyResult<()> {
+        let init_timeout = seconds("plugin_init_timeout", init_timeout)?;
+        self.host.set_policy(LoadPolicy { allowed_sha256, init_timeout });
+        Ok(())
+    }
+
+    /// Loads what has changed of the libraries.
+    fn prepare_reload(&self, py: Python<'_>) -> PyResult<Reload> {
+        let reload = py.detach(|| self.host.prepare_reload());
+        Ok(Reload::new(reload.map_err(|error| from_host(&error))?))
+    }
+
     /// Every handler, sorted by name.
     fn handlers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         list(py, self.host.handlers())
     }
 }
 
-fn list(py: Python<'_>, handlers: Vec<HandlerInfo>) -> PyResult<Bound<'_, PyList>> {
+pub(crate) fn list(py: Python<'_>, handlers: Vec<HandlerInfo>) -> PyResult<Bound<'_, PyList>> {
     let list = PyList::empty(py);
     for handler in handlers {
         let info = PyDict::new(py);

@@ -17,7 +17,7 @@
 //! | [`application`], [`exchanges`], [`refusal`] | one server's Python objects, running requests, 503s |
 //! | [`context`], [`interpreter`], [`imports`] | context variables, attachment, names from Python modules |
 //! | [`edge`] | the layers of the edge, as Python sees them |
-//! | [`host`], [`log`], [`errors`] | plugin host, log and exceptions, as Python sees them |
+//! | [`host`], [`reload`], [`log`], [`errors`] | plugin host, its new generations, log and exceptions, as Python sees them |
 
 mod application;
 mod asgi;
@@ -40,6 +40,7 @@ mod log;
 mod params;
 mod plan;
 mod refusal;
+mod reload;
 mod route_call;
 mod sync_lane;
 mod thread_call;
@@ -72,6 +73,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
     module.add_class::<host::Host>()?;
     module.add_class::<asgi::lifespan::Lifespan>()?;
+    module.add_class::<reload::Rebound>()?;
+    module.add_class::<reload::Reload>()?;
     module.add_class::<route_call::RouteCall>()?;
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
     module.add_function(wrap_pyfunction!(loads, module)?)?;

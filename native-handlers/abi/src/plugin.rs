@@ -60,11 +60,13 @@ pub struct BmPlugin {
     pub n_handlers: u32,
     /// The handlers, sorted by name; static.
     pub handlers: *const BmHandler,
-    /// Called once, before any handler, with the host's table and the configuration as JSON text. It fills the
-    /// [`BmInit`] and returns `RESULT_OK`, `RESULT_FAILED` or `RESULT_PANIC`. Null: there is nothing to set up.
+    /// Called before any handler, with the host's table and the configuration as JSON text. It fills the [`BmInit`] and
+    /// returns `RESULT_OK`, `RESULT_FAILED` or `RESULT_PANIC`. Called again when the library comes back after its `retire`,
+    /// never while that runs. Null: there is nothing to set up.
     pub init: Option<unsafe extern "C" fn(host: *const BmHost, config: BmSlice, out: *mut BmInit) -> u32>,
-    /// Called at most once, after the last call of a handler has returned and every future was dropped, with
-    /// [`BmInit::state`]. Null: there is nothing to give back.
+    /// Called at most once for each state, with [`BmInit::state`], when another version of the library has taken its place:
+    /// after the last call of a handler has returned, every future was dropped and every owned body released. Null: there
+    /// is nothing to give back.
     pub retire: Option<unsafe extern "C" fn(state: *mut c_void) -> u32>,
 }
 

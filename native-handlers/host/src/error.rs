@@ -9,10 +9,14 @@ pub enum ErrorKind {
     File,
     /// The file is not a shared library for this machine, or is cut short.
     Format,
+    /// The library's hash is not on the list of those that may be loaded.
+    NotAllowed,
     /// The private copy could not be made.
     Stage,
     /// The system's loader refused the library.
     Load,
+    /// The process has loaded as many libraries as it may.
+    Generations,
     /// The library is not a plugin: the export is absent, null or without the magic number.
     Export,
     /// The plugin speaks another version of the ABI, needs a capability this host lacks, or cannot contain panics.
@@ -21,7 +25,7 @@ pub enum ErrorKind {
     Metadata,
     /// Two handlers have one name.
     Duplicate,
-    /// The plugin's `init` failed or panicked.
+    /// The plugin's `init` failed, panicked or did not return in time.
     Init,
     /// The plugin is loaded already, with another configuration.
     Config,

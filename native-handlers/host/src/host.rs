@@ -1,16 +1,17 @@
 //! Which handlers there are, and binding them to routes.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bimetal_abi::BmPlugin;
 use parking_lot::RwLock;
 
-use crate::call::{Bound, NativeHandler, Pool, PoolConfig};
-use crate::plugin::{HandlerInfo, Plugin};
-use crate::{process, Error, ErrorKind, Readiness};
+use crate::call::{Bound, NativeHandler, Pool, PoolConfig, DEFAULT_DEADLINE};
+use crate::plugin::HandlerInfo;
+use crate::registry::{Library, Registry};
+use crate::{loader, process, Error, ErrorKind, Readiness};
 
 /// The native handlers routes can be bound to. Clones share; servers may share one or have one each.
 ///
@@ -21,14 +22,25 @@ pub struct Host {
 }
 
 struct Shared {
-    handlers: RwLock<BTreeMap<String, Entry>>,
+    registry: RwLock<Registry>,
+    policy: RwLock<LoadPolicy>,
     counters: Arc<Counters>,
     pool: Arc<Pool>,
 }
 
-struct Entry {
-    plugin: Arc<Plugin>,
-    index: usize,
+/// What a host demands of the libraries it loads.
+#[derive(Clone, Debug)]
+pub struct LoadPolicy {
+    /// The SHA-256 of each library that may be loaded, in hexadecimal; `None`: any library may.
+    pub allowed_sha256: Option<Vec<String>>,
+    /// How long a plugin's `init` may take.
+    pub init_timeout: Duration,
+}
+
+impl Default for LoadPolicy {
+    fn default() -> Self {
+        LoadPolicy { allowed_sha256: None, init_timeout: Duration::from_secs(30) }
+    }
 }
 
 /// What went wrong in handlers since the host was made.
@@ -40,6 +52,8 @@ pub struct HostStats {
     pub bad_responses: u64,
     /// Requests to `blocking` handlers that found the pool and its queue full.
     pub rejected: u64,
+    /// Handlers that had no answer at their deadline.
+    pub timeouts: u64,
 }
 
 /// The counters behind [`HostStats`].
@@ -48,6 +62,7 @@ pub(crate) struct Counters {
     pub(crate) panics: AtomicU64,
     pub(crate) bad_responses: AtomicU64,
     pub(crate) rejected: AtomicU64,
+    pub(crate) timeouts: AtomicU64,
 }
 
 impl Host {
@@ -59,36 +74,62 @@ impl Host {
     /// A host whose `blocking` handlers run on a pool of the given size.
     pub fn with_pool(config: PoolConfig) -> Host {
         let shared = Shared {
-            handlers: RwLock::default(),
+            registry: RwLock::default(),
+            policy: RwLock::default(),
             counters: Arc::default(),
             pool: Arc::new(Pool::new(config)),
         };
         Host { shared: Arc::new(shared) }
     }
 
+    /// What is demanded of libraries from now on.
+    pub fn set_policy(&self, policy: LoadPolicy) {
+        *self.shared.policy.write() = policy;
+    }
+
+    pub(crate) fn policy(&self) -> LoadPolicy {
+        self.shared.policy.read().clone()
+    }
+
     /// Adds the handlers of a plugin that is linked into this program (`bimetal::registry::plugins` collects them).
     ///
     /// Its `init` runs once a process, without a configuration. Gives the plugin's handlers.
     pub fn register_static(&self, plugin: &'static BmPlugin) -> Result<Vec<HandlerInfo>, Error> {
-        self.add(process::link(plugin)?)
+        let plugin = process::link(plugin, self.policy().init_timeout)?;
+        self.shared.registry.write().add_linked(Arc::clone(&plugin))?;
+        process::keep(&plugin);
+        Ok(plugin.info.handlers.clone())
     }
 
     /// Loads the plugin library at `path` and adds its handlers; `config_json` goes to its `init`.
     ///
     /// A library is loaded once a process: loading the same bytes again, for another server or under another path, gives
-    /// the handlers of the first, provided the configuration is the same. Nothing is ever unloaded.
+    /// the handlers of the first, provided the configuration is the same. No code is ever unloaded, but a generation that a
+    /// [reload](Host::prepare_reload) has replaced is retired.
     pub fn load(&self, path: &Path, config_json: Option<&str>) -> Result<Vec<HandlerInfo>, Error> {
-        self.add(process::load(path, config_json)?)
+        let policy = self.policy();
+        let file = loader::read(path)?;
+        file.check_allowed(&policy)?;
+        let plugin = process::load(&file, config_json, policy.init_timeout)?;
+        let config_json = config_json.map(str::to_owned);
+        let library = Library { path: path.to_owned(), config_json, plugin: Arc::clone(&plugin) };
+        self.shared.registry.write().add_library(library)?;
+        process::keep(&plugin);
+        Ok(plugin.info.handlers.clone())
     }
 
     /// Every handler, sorted by name.
     pub fn handlers(&self) -> Vec<HandlerInfo> {
-        self.shared
-            .handlers
-            .read()
-            .values()
-            .map(|entry| entry.plugin.handlers[entry.index].info.clone())
-            .collect()
+        self.shared.registry.read().handlers()
+    }
+
+    pub(crate) fn registry(&self) -> Registry {
+        self.shared.registry.read().clone()
+    }
+
+    /// Replaces the handlers; gives the old ones.
+    pub(crate) fn replace(&self, registry: Registry) -> Registry {
+        std::mem::replace(&mut *self.shared.registry.write(), registry)
     }
 
     /// What went wrong in handlers so far.
@@ -98,6 +139,7 @@ impl Host {
             panics: counters.panics.load(Ordering::Relaxed),
             bad_responses: counters.bad_responses.load(Ordering::Relaxed),
             rejected: counters.rejected.load(Ordering::Relaxed),
+            timeouts: counters.timeouts.load(Ordering::Relaxed),
         }
     }
 
@@ -112,11 +154,20 @@ impl Host {
         path_params: &[String],
         readiness: &Readiness,
     ) -> Result<NativeHandler, Error> {
-        let handlers = self.shared.handlers.read();
-        let Some(entry) = handlers.get(name) else {
-            return Err(unknown(name, handlers.keys().map(String::as_str)));
+        self.bind_in(&self.shared.registry.read(), name, path_params, readiness)
+    }
+
+    pub(crate) fn bind_in(
+        &self,
+        registry: &Registry,
+        name: &str,
+        path_params: &[String],
+        readiness: &Readiness,
+    ) -> Result<NativeHandler, Error> {
+        let Some(entry) = registry.get(name) else {
+            return Err(unknown(name, registry.names()));
         };
-        let handler = &entry.plugin.handlers[entry.index];
+        let handler = entry.handler();
         let mut order = Vec::with_capacity(handler.params.len());
         for wanted in &handler.params {
             match path_params.iter().position(|given| given == wanted) {
@@ -130,34 +181,10 @@ impl Host {
             order: order.into(),
             readiness: readiness.clone(),
             route: None,
+            deadline: DEFAULT_DEADLINE,
             counters: Arc::clone(&self.shared.counters),
             pool: Arc::clone(&self.shared.pool),
         }))
-    }
-
-    fn add(&self, plugin: Arc<Plugin>) -> Result<Vec<HandlerInfo>, Error> {
-        let mut handlers = self.shared.handlers.write();
-        for handler in &plugin.handlers {
-            if let Some(taken) = handlers.get(&handler.info.name) {
-                if !Arc::ptr_eq(&taken.plugin, &plugin) {
-                    return Err(Error::new(
-                        ErrorKind::Duplicate,
-                        format!(
-                            "plugin `{}` ({}): handler `{}` exists already, in plugin `{}` ({}); rename one of them",
-                            plugin.info.name,
-                            plugin.info.source,
-                            handler.info.name,
-                            taken.plugin.info.name,
-                            taken.plugin.info.source,
-                        ),
-                    ));
-                }
-            }
-        }
-        for (index, handler) in plugin.handlers.iter().enumerate() {
-            handlers.insert(handler.info.name.clone(), Entry { plugin: Arc::clone(&plugin), index });
-        }
-        Ok(plugin.info.handlers.clone())
     }
 }
 

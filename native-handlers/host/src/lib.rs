@@ -17,7 +17,10 @@
 //! | `host` | which handlers there are, and binding them to routes |
 //! | `loader` | from a path to a library in memory: file checks, staging, `dlopen` (the only one) |
 //! | `plugin` | from a table to a checked plugin: handshake, metadata, `init` |
+//! | `lifecycle` | `init` and `retire`: on threads of their own, one at a time for each library |
 //! | `process` | the plugins this process has loaded; each once |
+//! | `registry` | the handlers of one host by name |
+//! | `reload` | from libraries that have changed to a new generation of handlers |
 //! | `call` | calling a handler: request views, lent buffers, futures, the blocking pool |
 //!
 //! Everything a plugin says is checked before it is believed, as far as that can be done from outside: a library that
@@ -26,17 +29,21 @@
 mod call;
 mod error;
 mod host;
+mod lifecycle;
 mod loader;
 mod plugin;
 mod process;
 mod readiness;
+mod registry;
+mod reload;
 
-pub use call::{NativeHandler, PoolConfig};
+pub use call::{NativeHandler, PoolConfig, DEFAULT_DEADLINE};
 pub use error::{Error, ErrorKind};
-pub use host::{Host, HostStats};
+pub use host::{Host, HostStats, LoadPolicy};
 pub use loader::check;
 pub use plugin::{HandlerInfo, HandlerKind, PluginInfo};
 pub use readiness::{Readiness, ServerState};
+pub use reload::{Change, Reload};
 
 /// Major and minor version of the plugin ABI this host speaks.
 pub const ABI_VERSION: (u32, u32) = (bimetal_abi::ABI_MAJOR, bimetal_abi::ABI_MINOR);

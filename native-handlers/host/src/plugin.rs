@@ -11,6 +11,7 @@ use bimetal_abi::{
 use serde::Deserialize;
 
 use crate::call::{HOST, HOST_CAPS};
+use crate::lifecycle::{self, Turn};
 use crate::{Error, ErrorKind};
 
 /// More handlers than any plugin has: a larger number is garbage.
@@ -78,12 +79,16 @@ pub struct PluginInfo {
     pub handlers: Vec<HandlerInfo>,
 }
 
-/// A plugin whose table has been checked; with `state` once it is initialised.
+/// A plugin whose table has been checked; with `state` once it is initialised. One generation: the same library can be
+/// initialised anew when this one is retired, which happens when the last handle of it is dropped.
 pub(crate) struct Plugin {
     pub(crate) info: PluginInfo,
     pub(crate) handlers: Vec<Handler>,
     pub(crate) state: State,
     init: Option<InitFn>,
+    retire: Option<RetireFn>,
+    /// Set when `init` has done its work: then `retire` is owed.
+    initialised: Option<Turn>,
 }
 
 /// The plugin's own state, opaque here.
@@ -95,6 +100,7 @@ unsafe impl Send for State {}
 // SAFETY: as for `Send`.
 unsafe impl Sync for State {}
 
+pub(crate) type RetireFn = unsafe extern "C" fn(*mut c_void) -> u32;
 type InitFn = unsafe extern "C" fn(*const bimetal_abi::BmHost, BmSlice, *mut BmInit) -> u32;
 pub(crate) type CallFn = unsafe extern "C" fn(
     *mut c_void,
@@ -201,8 +207,10 @@ impl Plugin {
             return Err(at(
                 ErrorKind::Abi,
                 format!(
-                    "handshake: needs capabilities this host lacks ({}); update Bimetal, or build the plugin with an older SDK",
-                    capability_names(missing)
+                    "handshake: needs capabilities this host lacks ({}), it has {}; update Bimetal, or build the plugin with an \
+                     older SDK",
+                    capability_names(missing),
+                    capability_names(HOST_CAPS)
                 ),
             ));
         }
@@ -261,12 +269,22 @@ impl Plugin {
             ));
         }
         info.handlers = handlers.iter().map(|handler| handler.info.clone()).collect();
-        Ok(Plugin { info, handlers, state: State(ptr::null_mut()), init: table.init })
+        Ok(Plugin {
+            info,
+            handlers,
+            state: State(ptr::null_mut()),
+            init: table.init,
+            retire: table.retire,
+            initialised: None,
+        })
     }
 
-    /// Calls the plugin's `init`, where it has one.
-    pub(crate) fn init(&mut self, config_json: Option<&str>) -> Result<(), Error> {
-        let Some(init) = self.init else { return Ok(()) };
+    /// Calls the plugin's `init`, where it has one. It is the library's `turn`, which `retire` will wait for too.
+    pub(crate) fn init(&mut self, config_json: Option<&str>, turn: &Turn) -> Result<(), Error> {
+        let Some(init) = self.init else {
+            self.initialised = Some(turn.clone());
+            return Ok(());
+        };
         let mut out = BmInit {
             size: size_of::<BmInit>() as u32,
             reserved: 0,
@@ -292,6 +310,7 @@ impl Plugin {
         match result {
             RESULT_OK => {
                 self.state = State(out.state);
+                self.initialised = Some(turn.clone());
                 Ok(())
             }
             RESULT_FAILED => Err(at(format!("{reason}; check the plugin's config"))),
@@ -299,6 +318,14 @@ impl Plugin {
                 Err(at(format!("panicked: {reason}; this is a fault of plugin `{}`", self.info.name)))
             }
             other => Err(at(format!("returned {other}, which means nothing; rebuild the plugin"))),
+        }
+    }
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        if let (Some(turn), Some(retire)) = (self.initialised.take(), self.retire) {
+            lifecycle::retire(&self.info, retire, self.state, turn);
         }
     }
 }

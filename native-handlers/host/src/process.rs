@@ -1,12 +1,14 @@
-//! The plugins of this process. A library is initialised once, however many servers use it, and stays.
+//! The plugins of this process. A library is initialised once, however many servers use it, and stays until a reload has
+//! replaced it.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bimetal_abi::BmPlugin;
 use parking_lot::Mutex;
 
-use crate::loader;
+use crate::lifecycle::{self, Turn};
+use crate::loader::{self, LibraryFile};
 use crate::plugin::Plugin;
 use crate::{Error, ErrorKind};
 
@@ -21,56 +23,91 @@ enum Identity {
 
 struct Loaded {
     identity: Identity,
+    turn: Turn,
     config_json: Option<String>,
-    plugin: Arc<Plugin>,
+    /// Its generation, as long as anybody uses it.
+    live: Weak<Plugin>,
+    /// The same, where it stays though nobody uses it.
+    kept: Option<Arc<Plugin>>,
 }
 
 /// Held while a plugin is loaded, so that two servers that start at once load it once.
 static LOADED: Mutex<Vec<Loaded>> = Mutex::new(Vec::new());
 
-/// The plugin whose library is at `path`: loaded and initialised now, or before.
-pub(crate) fn load(path: &Path, config_json: Option<&str>) -> Result<Arc<Plugin>, Error> {
-    let file = loader::read(path)?;
-    obtain(Identity::Bytes(file.sha256.clone()), config_json, &file.source.clone(), || loader::open(&file))
+/// The plugin in the library `file`: loaded and initialised now, or before. It ends with its last user unless it is
+/// [`keep`]t.
+pub(crate) fn load(
+    file: &LibraryFile,
+    config_json: Option<&str>,
+    init_timeout: Duration,
+) -> Result<Arc<Plugin>, Error> {
+    obtain(Identity::Bytes(file.sha256.clone()), config_json, &file.source, init_timeout, || {
+        loader::open(file)
+    })
 }
 
 /// The plugin whose table is linked into this program.
-pub(crate) fn link(table: &'static BmPlugin) -> Result<Arc<Plugin>, Error> {
+pub(crate) fn link(table: &'static BmPlugin, init_timeout: Duration) -> Result<Arc<Plugin>, Error> {
     // SAFETY: the table is static.
-    obtain(Identity::Table(std::ptr::from_ref(table).addr()), None, "static", || unsafe {
+    obtain(Identity::Table(std::ptr::from_ref(table).addr()), None, "static", init_timeout, || unsafe {
         Plugin::check(table, "static", "")
     })
+}
+
+/// Has the plugin stay in this process, for servers that start later.
+pub(crate) fn keep(plugin: &Arc<Plugin>) {
+    set_kept(plugin, Some(Arc::clone(plugin)));
+}
+
+/// Lets the plugin end with its last user: another generation has taken its place.
+pub(crate) fn release(plugin: &Arc<Plugin>) {
+    set_kept(plugin, None);
+}
+
+fn set_kept(plugin: &Arc<Plugin>, kept: Option<Arc<Plugin>>) {
+    let mut loaded = LOADED.lock();
+    let known = loaded.iter_mut().find(|known| std::ptr::eq(known.live.as_ptr(), Arc::as_ptr(plugin)));
+    if let Some(known) = known {
+        known.kept = kept;
+    }
 }
 
 fn obtain(
     identity: Identity,
     config_json: Option<&str>,
     source: &str,
+    init_timeout: Duration,
     open: impl FnOnce() -> Result<Plugin, Error>,
 ) -> Result<Arc<Plugin>, Error> {
     let config_json = config_json.map(str::trim).filter(|text| !text.is_empty());
     let mut loaded = LOADED.lock();
-    if let Some(known) = loaded.iter().find(|known| known.identity == identity) {
+    let position = loaded.iter().position(|known| known.identity == identity);
+    if let Some((known, plugin)) =
+        position.and_then(|position| Some((&loaded[position], loaded[position].live.upgrade()?)))
+    {
         if known.config_json.as_deref() != config_json {
             return Err(Error::new(
                 ErrorKind::Config,
                 format!(
                     "plugin `{source}`: config: this process has loaded the same library with another config (as plugin `{}`); \
                      give every server the same config, or run them in separate processes",
-                    known.plugin.info.name
+                    plugin.info.name
                 ),
             ));
         }
-        return Ok(Arc::clone(&known.plugin));
+        return Ok(plugin);
     }
-    let mut plugin = open()?;
-    plugin.init(config_json)?;
-    tracing::debug!(plugin = plugin.info.name, source, handlers = plugin.handlers.len(), "plugin is ready");
-    let plugin = Arc::new(plugin);
-    loaded.push(Loaded {
-        identity,
-        config_json: config_json.map(str::to_owned),
-        plugin: Arc::clone(&plugin),
+    let plugin = open()?;
+    let turn = position.map_or_else(Turn::default, |position| loaded[position].turn.clone());
+    let position = position.unwrap_or_else(|| {
+        // From here on the library's turns are taken, also where `init` does not return.
+        let (turn, live) = (turn.clone(), Weak::new());
+        loaded.push(Loaded { identity, turn, config_json: None, live, kept: None });
+        loaded.len() - 1
     });
+    let plugin = Arc::new(lifecycle::initialise(plugin, config_json, init_timeout, &turn)?);
+    tracing::debug!(plugin = plugin.info.name, source, handlers = plugin.handlers.len(), "plugin is ready");
+    loaded[position].live = Arc::downgrade(&plugin);
+    loaded[position].config_json = config_json.map(str::to_owned);
     Ok(plugin)
 }

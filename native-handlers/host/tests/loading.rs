@@ -132,8 +132,8 @@ fn another_abi_is_named() {
     refused(
         &c_plugin("caps", &["CAPS=(BM_CAP_HEADERS|(UINT64_C(1)<<40))"]),
         ErrorKind::Abi,
-        "handshake: needs capabilities this host lacks (0x10000000000, which it does not know); update Bimetal, or build the \
-         plugin with an older SDK",
+        "handshake: needs capabilities this host lacks (0x10000000000, which it does not know), it has headers, \
+         response_grow, log, waker, server_state; update Bimetal, or build the plugin with an older SDK",
     );
     refused(
         &c_plugin("abort", &["PANIC_MODE=BM_PANIC_ABORT"]),

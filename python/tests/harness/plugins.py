@@ -42,6 +42,20 @@ def native_only_program() -> Path:
     return cargo_build("examples/native-only", PROGRAM_TARGET) / "native-only"
 
 
+def compile_generation(folder: Path, version: str, *defines: str, flags: tuple[str, ...] = ()) -> Path:
+    """A version of the host's `generation.c`, a plugin that is replaced while it serves, as `folder/VERSION.so`."""
+    library = folder / f"{version}.so"
+    fixtures = REPOSITORY / "native-handlers" / "host" / "tests" / "fixtures"
+    command = [os.environ.get("CC", "cc"), "-shared", "-fPIC", "-pthread", "-Wall", "-Werror", "-O1"]
+    if not any(define.startswith("VERSION=") for define in defines):
+        defines = (f'VERSION="{version}"', *defines)
+    command += [f"-D{define}" for define in defines]
+    command += ["-I", str(REPOSITORY / "native-handlers" / "abi"), "-o", str(library), str(fixtures / "generation.c")]
+    subprocess.run([*command, *flags], check=True, timeout=60)
+    library.chmod(0o755)
+    return library
+
+
 def compile_c(folder: Path, name: str, *defines: str) -> Path:
     """`fixtures/plugin.c` as a library; `defines` choose what is wrong with it."""
     library = folder / f"lib{name}.so"

@@ -41,14 +41,14 @@ impl Route {
 pub struct RouteTable {
     routes: Vec<Arc<Route>>,
     fallback: Option<Arc<Route>>,
-    index: table::Index,
+    index: Arc<table::Index>,
     edge: Option<Arc<Edge>>,
 }
 
 /// What a [`RouteTable`] says about a path and method.
 pub enum Lookup<'a> {
-    /// This route answers.
-    Route(&'a Arc<Route>, Params),
+    /// The route at this place of [`RouteTable::routes`] answers.
+    Route(usize, Params),
     /// The fallback answers.
     Fallback(&'a Arc<Route>),
     /// Routes match the path but not the method; these methods would do.
@@ -66,13 +66,37 @@ impl RouteTable {
     pub fn new(routes: Vec<Route>, fallback: Option<Route>) -> Result<RouteTable, Error> {
         let index = table::Index::new(routes.iter().map(|route| route.pattern.as_str()))?;
         let routes = routes.into_iter().map(Arc::new).collect();
-        Ok(RouteTable { routes, fallback: fallback.map(Arc::new), index, edge: None })
+        Ok(RouteTable { routes, fallback: fallback.map(Arc::new), index: Arc::new(index), edge: None })
     }
 
     /// The same table behind an edge, which every request passes before it is routed, and every response after.
     pub fn with_edge(mut self, edge: Edge) -> RouteTable {
         self.edge = (!edge.is_empty()).then(|| Arc::new(edge));
         self
+    }
+
+    /// The same table with another handler, and the way it wants the body, for each route where `replace` gives one. It is
+    /// called with each route's place in [`RouteTable::routes`]; patterns and methods stay.
+    pub fn with_handlers(
+        &self,
+        mut replace: impl FnMut(usize, &Route) -> Option<(BodyMode, Arc<dyn Handler>)>,
+    ) -> RouteTable {
+        let renewed = |(place, route): (usize, &Arc<Route>)| match replace(place, route) {
+            None => Arc::clone(route),
+            Some((body, handler)) => Arc::new(Route {
+                pattern: route.pattern.clone(),
+                methods: route.methods.clone(),
+                lane: route.lane,
+                body,
+                handler,
+            }),
+        };
+        RouteTable {
+            routes: self.routes.iter().enumerate().map(renewed).collect(),
+            fallback: self.fallback.clone(),
+            index: Arc::clone(&self.index),
+            edge: self.edge.clone(),
+        }
     }
 
     /// What requests pass before they are routed.
@@ -93,7 +117,7 @@ impl RouteTable {
     /// Which route answers `method` on the decoded `path`.
     pub fn lookup(&self, method: &Method, path: &str) -> Lookup<'_> {
         if let Some((index, params)) = self.index.first(path, |index| self.routes[index].answers(method)) {
-            return Lookup::Route(&self.routes[index], params);
+            return Lookup::Route(index, params);
         }
         if let Some(fallback) = &self.fallback {
             return Lookup::Fallback(fallback);

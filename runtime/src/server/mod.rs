@@ -6,6 +6,7 @@
 
 mod bind;
 mod exchange;
+mod published;
 mod respond;
 mod service;
 mod worker;
@@ -14,13 +15,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use socket2::Socket;
 use tokio::sync::watch;
 
 use crate::metrics::Stats;
 use crate::{Config, Error, ErrorKind, RouteTable};
-use worker::{Order, WorkerThread};
+use published::Published;
+use worker::{Order, Routes, WorkerThread};
 
 /// What is allowed to a worker beyond its deadline before it is given up: it sits in a handler that does not
 /// return.
@@ -68,7 +69,7 @@ impl Server {
         let listener = TcpListener::from(socket);
         let (orders, order) = watch::channel(Order::Serve);
         let config = Arc::new(config);
-        let routes = Arc::new(ArcSwap::new(table));
+        let routes = Published::new(table);
         let mut running =
             Running { address, routes, orders, workers: Vec::new(), drain_timeout: config.drain_timeout };
         for index in 0..config.io_threads {
@@ -105,7 +106,7 @@ fn check(config: &Config) -> Result<(), Error> {
 /// A server that accepts connections. Dropping it stops it at once.
 pub struct Running {
     address: SocketAddr,
-    routes: Arc<ArcSwap<RouteTable>>,
+    routes: Routes,
     orders: watch::Sender<Order>,
     workers: Vec<WorkerThread>,
     drain_timeout: Duration,
@@ -117,9 +118,17 @@ impl Running {
         self.address
     }
 
-    /// Replaces the routes for every request from now on; requests in flight finish on the old ones.
+    /// The routes as they are now.
+    pub fn table(&self) -> Arc<RouteTable> {
+        self.routes.value()
+    }
+
+    /// Replaces the routes for every request from now on, in one step; requests in flight finish on the old ones, which
+    /// are dropped when the last of these has been answered.
     pub fn swap(&self, table: Arc<RouteTable>) {
-        self.routes.store(table);
+        drop(self.routes.publish(table));
+        // A worker without requests has to let go of the old ones too.
+        self.orders.send_replace(Order::Serve);
     }
 
     /// Counters so far.

@@ -10,9 +10,9 @@ use std::task::{ready, Context, Poll};
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Routed};
 use crate::error::panic_message;
-use crate::http::{Framing, Incoming, Outgoing, Request, Response, StatusCode};
+use crate::http::{Body, Framing, Incoming, Outgoing, Request, Response, StatusCode};
 use crate::lane::Answer;
 use crate::routing::Route;
 use crate::Error;
@@ -32,7 +32,6 @@ pub(super) enum Respond {
 
 pub(super) struct Later {
     future: Pin<Box<dyn Future<Output = Response>>>,
-    route: Arc<Route>,
     framing: Framing,
     exchange: Option<Exchange>,
 }
@@ -54,9 +53,9 @@ pub(super) struct Next {
 
 pub(super) enum Then {
     /// The handler, with the body.
-    Handle(Arc<Route>),
+    Handle(Routed),
     /// The handler, without the body.
-    HandleWithoutBody(Arc<Route>),
+    HandleWithoutBody(Routed),
     /// This answer.
     Answer(Response),
 }
@@ -77,31 +76,25 @@ impl Respond {
         unread: Option<Incoming>,
     ) -> Respond {
         let response = exchange.leave(response);
-        let pattern = || Arc::from("(none)");
-        Respond::Ready(Some(Outgoing::frame(response, framing, exchange, pattern, unread)))
+        Respond::Ready(Some(Outgoing::frame(response, framing, exchange, unnamed, unread)))
     }
 
     /// Calls the handler of `route`.
     pub(super) fn handle(
-        route: &Arc<Route>,
+        routed: Routed,
         request: Request,
         framing: Framing,
         mut exchange: Exchange,
     ) -> Respond {
-        exchange.set_lane(route.lane);
+        let route = exchange.set_route(routed);
         let response = match catch_unwind(AssertUnwindSafe(|| route.handler.call(request))) {
             Ok(Answer::Now(response)) => response,
             Ok(Answer::Later(future)) => {
-                return Respond::Later(Later {
-                    future,
-                    route: route.clone(),
-                    framing,
-                    exchange: Some(exchange),
-                });
+                return Respond::Later(Later { future, framing, exchange: Some(exchange) });
             }
             Err(panic) => answer_to_panic(route, panic_message(&*panic)),
         };
-        Respond::Ready(Some(frame(response, framing, exchange, route)))
+        Respond::Ready(Some(frame(response, framing, exchange)))
     }
 
     /// Reads the body first.
@@ -111,9 +104,19 @@ impl Respond {
     }
 }
 
-fn frame(response: Response, framing: Framing, mut exchange: Exchange, route: &Route) -> Framed {
+fn frame(response: Response, framing: Framing, mut exchange: Exchange) -> Framed {
     let response = exchange.leave(response);
-    Outgoing::frame(response, framing, exchange, || route.pattern.as_str().into(), None)
+    let pattern = match &response.body {
+        // Only a stream can fail so late that somebody has to name its route.
+        Body::Stream(_) => exchange.route().map(|route| Arc::from(route.pattern.as_str())),
+        Body::Empty | Body::Full(_) => None,
+    };
+    Outgoing::frame(response, framing, exchange, || pattern.unwrap_or_else(unnamed), None)
+}
+
+/// What the log calls the route of a response that has none.
+fn unnamed() -> Arc<str> {
+    Arc::from("(none)")
 }
 
 fn answer_to_panic(route: &Route, panic: &str) -> Response {
@@ -125,9 +128,12 @@ impl Later {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Framed>> {
         let response = match catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(cx))) {
             Ok(poll) => ready!(poll),
-            Err(panic) => answer_to_panic(&self.route, panic_message(&*panic)),
+            Err(panic) => match self.exchange.as_ref().and_then(Exchange::route) {
+                Some(route) => answer_to_panic(route, panic_message(&*panic)),
+                None => return Poll::Ready(None),
+            },
         };
-        Poll::Ready(self.exchange.take().map(|exchange| frame(response, self.framing, exchange, &self.route)))
+        Poll::Ready(self.exchange.take().map(|exchange| frame(response, self.framing, exchange)))
     }
 }
 
@@ -152,10 +158,10 @@ impl Reading {
                 Respond::with(Response::from(&error), framing, exchange, self.incoming.take())
             }
             (None, Then::Answer(response)) => Respond::with(response, framing, exchange, None),
-            (None, Then::HandleWithoutBody(route)) => Respond::handle(&route, request, framing, exchange),
+            (None, Then::HandleWithoutBody(route)) => Respond::handle(route, request, framing, exchange),
             (None, Then::Handle(route)) => {
                 request.set_body(std::mem::replace(&mut self.body, Collected::Nothing).finish());
-                Respond::handle(&route, request, framing, exchange)
+                Respond::handle(route, request, framing, exchange)
             }
         })
     }

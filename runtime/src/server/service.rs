@@ -2,6 +2,7 @@
 
 use std::future::{poll_fn, ready};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use actix_http::{HttpService, KeepAlive};
 use actix_service::{fn_service, Service, ServiceFactory};
 use std::net::SocketAddr;
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Routed};
 use super::respond::{Next, Respond, Then};
 use super::worker::Worker;
 use crate::http::{
@@ -58,7 +59,7 @@ fn serve(worker: &Rc<Worker>, inner: actix_http::Request) -> Respond {
     let mut request = Request::new(inner, connection, limit);
     let framing = Framing::of(&mut request);
     let mut exchange = Exchange::begin(worker, &mut request);
-    let table = worker.routes().load();
+    let table = worker.table();
     let websocket = request.is_websocket();
     let answer = exchange.enter(table.edge(), &request);
     let has_body = !websocket && request.has_payload();
@@ -75,25 +76,24 @@ fn serve(worker: &Rc<Worker>, inner: actix_http::Request) -> Respond {
         _ => table.lookup(request.method(), request.path()),
     };
     let route = match lookup {
-        Lookup::Route(route, params) => {
+        Lookup::Route(index, params) => {
             request.set_params(params);
-            route
+            Routed::listed(&table, index)
         }
-        Lookup::Fallback(route) => route,
+        Lookup::Fallback(route) => Routed::Own(Arc::clone(route)),
         Lookup::MethodNotAllowed(_) | Lookup::NotFound => {
             let response = refusal(&lookup);
             return answer_without_route(response, has_body, request, framing, exchange);
         }
     };
     let then = match route.body {
-        _ if !has_body => None,
-        BodyMode::Stream => None,
-        BodyMode::BufferedUpTo(size) if request.content_length().is_none_or(|length| length > size) => None,
-        BodyMode::Buffered | BodyMode::BufferedUpTo(_) => Some(Then::Handle(route.clone())),
-        BodyMode::Ignored => Some(Then::HandleWithoutBody(route.clone())),
-    };
-    let Some(then) = then else {
-        return Respond::handle(route, request, framing, exchange);
+        _ if !has_body => return Respond::handle(route, request, framing, exchange),
+        BodyMode::Stream => return Respond::handle(route, request, framing, exchange),
+        BodyMode::BufferedUpTo(size) if request.content_length().is_none_or(|length| length > size) => {
+            return Respond::handle(route, request, framing, exchange)
+        }
+        BodyMode::Buffered | BodyMode::BufferedUpTo(_) => Then::Handle(route),
+        BodyMode::Ignored => Then::HandleWithoutBody(route),
     };
     Respond::read(Next { request, exchange, then }, framing)
 }
@@ -142,7 +142,7 @@ fn expect(
         // There is no body to wait with, and a refusal in its place would leave the connection waiting for one.
         return Ok(inner);
     }
-    let table = worker.routes().load();
+    let table = worker.table();
     if !too_large && table.edge().is_none() && table.fallback().is_some() {
         return Ok(inner);
     }

@@ -12,13 +12,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use actix_service::Service;
-use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 use tokio::task::{spawn_local, yield_now};
 use tokio::time::{sleep, sleep_until};
 
+use super::exchange::Table;
+use super::published::{Cached, Published};
 use super::service;
 use crate::http::{Connection, Phase, Pulse, Socket};
 use crate::metrics::Counters;
@@ -27,12 +28,19 @@ use crate::{Config, RouteTable};
 /// What a worker is to do.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Order {
+    /// Serve, by the routes that are published now.
     Serve,
     /// Finish what is in flight, until then.
     Drain(Instant),
     /// End now.
     Abort,
 }
+
+/// The routes that all workers of a server serve.
+#[cfg(not(bimetal_loom))]
+pub(super) type Routes = Arc<Published<Arc<RouteTable>>>;
+#[cfg(bimetal_loom)]
+pub(super) type Routes = loom::sync::Arc<Published<Arc<RouteTable>>>;
 
 /// How long accepting pauses when the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -54,7 +62,7 @@ impl WorkerThread {
     pub(super) fn start(
         index: usize,
         config: Arc<Config>,
-        routes: Arc<ArcSwap<RouteTable>>,
+        routes: Routes,
         listener: StdTcpListener,
         order: watch::Receiver<Order>,
     ) -> io::Result<WorkerThread> {
@@ -100,7 +108,7 @@ impl WorkerThread {
 
 fn run(
     config: Arc<Config>,
-    routes: Arc<ArcSwap<RouteTable>>,
+    routes: Routes,
     counters: Arc<Counters>,
     listener: StdTcpListener,
     order: watch::Receiver<Order>,
@@ -123,7 +131,7 @@ fn run(
 /// What the tasks of one worker share.
 pub(super) struct Worker {
     config: Arc<Config>,
-    routes: Arc<ArcSwap<RouteTable>>,
+    routes: Cached<Arc<RouteTable>>,
     counters: Arc<Counters>,
     pulse: Rc<Pulse>,
     connections: RefCell<Vec<Option<Rc<Connection>>>>,
@@ -133,10 +141,10 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    fn new(config: Arc<Config>, routes: Arc<ArcSwap<RouteTable>>, counters: Arc<Counters>) -> Rc<Worker> {
+    fn new(config: Arc<Config>, routes: Routes, counters: Arc<Counters>) -> Rc<Worker> {
         Rc::new(Worker {
             config,
-            routes,
+            routes: Cached::new(routes),
             counters,
             pulse: Rc::default(),
             connections: RefCell::default(),
@@ -149,8 +157,9 @@ impl Worker {
         &self.config
     }
 
-    pub(super) fn routes(&self) -> &ArcSwap<RouteTable> {
-        &self.routes
+    /// The routes for a request that has just come.
+    pub(super) fn table(&self) -> Table {
+        self.routes.current()
     }
 
     pub(super) fn counters(&self) -> &Counters {
@@ -245,7 +254,7 @@ async fn serve(
         tokio::select! {
             biased;
             changed = order.changed() => match (changed, *order.borrow_and_update()) {
-                (Ok(()), Order::Serve) => {}
+                (Ok(()), Order::Serve) => worker.routes.renew(),
                 (Ok(()), Order::Drain(deadline)) => break deadline,
                 (Ok(()), Order::Abort) | (Err(_), _) => return false,
             },

@@ -6,10 +6,11 @@ use std::marker::PhantomPinned;
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{ready, Context, Poll, Waker};
 
 use bimetal_abi::{BmFuture, BmRequest, RESULT_OK, RESULT_PANIC, RESULT_PENDING};
 use bimetal_runtime::{Answer, Request, Response};
+use tokio::time::Sleep;
 
 use super::frame::{Frame, Source};
 use super::lease::Lease;
@@ -24,7 +25,9 @@ pub(super) fn begin(bound: &Arc<Bound>, start: StartFn, place: (usize, usize), r
         raw: None,
         frame: None,
         request,
-        bound: Arc::clone(bound),
+        bound: NonNull::from(&**bound),
+        keep: None,
+        sleep: None,
         _pinned: PhantomPinned,
     });
     if let Err(fault) = flight.as_mut().start(start) {
@@ -33,7 +36,11 @@ pub(super) fn begin(bound: &Arc<Bound>, start: StartFn, place: (usize, usize), r
     // Nobody need wake this poll: the task polls again, with its own waker, before it waits.
     match flight.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(response) => Answer::Now(response),
-        Poll::Pending => Answer::Later(flight),
+        Poll::Pending => {
+            // SAFETY: nothing is moved out of it.
+            unsafe { flight.as_mut().get_unchecked_mut() }.keep = Some(Arc::clone(bound));
+            Answer::Later(flight)
+        }
     }
 }
 
@@ -45,7 +52,11 @@ struct Flight {
     /// Borrows `request` and `bound`, with the lifetime hidden.
     frame: Option<Frame<'static>>,
     request: Request,
-    bound: Arc<Bound>,
+    /// Valid until `begin` returns, and from then on through `keep`: an answer at the first poll touches no shared count.
+    bound: NonNull<Bound>,
+    keep: Option<Arc<Bound>>,
+    /// Ends the wait; there once the handler has to be waited for.
+    sleep: Option<Pin<Box<Sleep>>>,
     _pinned: PhantomPinned,
 }
 
@@ -53,12 +64,14 @@ impl Flight {
     fn start(self: Pin<&mut Self>, start: StartFn) -> Result<(), Fault> {
         // SAFETY: nothing is moved out of it.
         let this = unsafe { self.get_unchecked_mut() };
-        let handler = this.bound.handler();
+        // SAFETY: see the field.
+        let bound = unsafe { this.bound.as_ref() };
+        let handler = bound.handler();
         let (data, reads_body) = (handler.data.0, handler.reads_body);
         let request = &raw const this.request;
-        // SAFETY: `request` and `bound` lie in the same pinned allocation as `frame` (`bound` behind an `Arc` it holds), are
-        // not changed while `frame` is there, and outlive the plugin's future, which `Drop` ends first.
-        let (request, bound) = unsafe { (&*request, &*Arc::as_ptr(&this.bound)) };
+        // SAFETY: `request` lies in the same pinned allocation as `frame`, is not changed while `frame` is there, and outlives
+        // the plugin's future, which `Drop` ends first. So does `bound`, see the field.
+        let (request, bound) = unsafe { (&*request, &*ptr::from_ref(bound)) };
         let frame = this.frame.insert(Frame::new(Source::Live(request), &bound.readiness));
         let raw = this.raw.insert(frame.request(&bound.order, reads_body));
         // SAFETY: the checked plugin's function with its own state and data; the request lives until the future is dropped,
@@ -96,12 +109,21 @@ impl Future for Flight {
         let mut raw = lease.response();
         // SAFETY: the plugin's function with its own future, which is not finished; waker and response live through the call.
         let result = unsafe { poll(this.future.data, &waker, &mut raw) };
-        if result == RESULT_PENDING {
-            return Poll::Pending;
-        }
+        // SAFETY: see the field.
+        let bound = unsafe { this.bound.as_ref() };
+        let concluded = if result == RESULT_PENDING {
+            // The poll in `begin` has no task behind it that a timer could wake.
+            if this.keep.is_none() {
+                return Poll::Pending;
+            }
+            let sleep = this.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(bound.deadline)));
+            ready!(sleep.as_mut().poll(cx));
+            Err(Fault::TimedOut)
+        } else {
+            bound.conclude(result, lease, raw)
+        };
         this.future.poll = None;
-        let concluded = this.bound.conclude(result, lease, raw);
-        Poll::Ready(concluded.unwrap_or_else(|fault| this.bound.report(&fault, Source::Live(&this.request))))
+        Poll::Ready(concluded.unwrap_or_else(|fault| bound.report(&fault, Source::Live(&this.request))))
     }
 }
 
@@ -110,7 +132,8 @@ impl Drop for Flight {
         let Some(drop) = self.future.drop.take() else { return };
         // SAFETY: the plugin's function with its own future, called once; everything the future borrows is still there.
         if unsafe { drop(self.future.data) } == RESULT_PANIC {
-            self.bound.report(&Fault::Panicked, Source::Live(&self.request));
+            // SAFETY: see the field.
+            unsafe { self.bound.as_ref() }.report(&Fault::Panicked, Source::Live(&self.request));
         }
     }
 }

@@ -10,6 +10,7 @@ mod table;
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bimetal_abi::{RESULT_OK, RESULT_PANIC};
 use bimetal_runtime::http::{header, HeaderValue, StatusCode};
@@ -24,6 +25,9 @@ use lease::Lease;
 pub(crate) use pool::Pool;
 pub use pool::PoolConfig;
 pub(crate) use table::{HOST, HOST_CAPS};
+
+/// How long a handler of kind `blocking` or `async` may take, where nothing else is said.
+pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A native handler bound to a route: what a [`bimetal_runtime::RouteTable`] takes.
 #[derive(Clone)]
@@ -41,6 +45,8 @@ pub(crate) struct Bound {
     pub(crate) readiness: Readiness,
     /// The route's path, for the log.
     pub(crate) route: Option<String>,
+    /// How long it may take, unless it is a sync handler, which nothing can end.
+    pub(crate) deadline: Duration,
     pub(crate) counters: Arc<Counters>,
     pub(crate) pool: Arc<Pool>,
 }
@@ -48,6 +54,7 @@ pub(crate) struct Bound {
 /// What a handler did wrong.
 enum Fault {
     Panicked,
+    TimedOut,
     BadResponse(String),
 }
 
@@ -60,6 +67,14 @@ impl NativeHandler {
     pub fn with_route(self, pattern: impl Into<String>) -> NativeHandler {
         let mut bound = Arc::unwrap_or_clone(self.bound);
         bound.route = Some(pattern.into());
+        NativeHandler::new(bound)
+    }
+
+    /// The same handler, answered for with 504 when a `blocking` or `async` one has no answer after `deadline`. The future of an
+    /// `async` one is dropped then; a `blocking` one goes on until it returns, and its thread is missing until then.
+    pub fn with_deadline(self, deadline: Duration) -> NativeHandler {
+        let mut bound = Arc::unwrap_or_clone(self.bound);
+        bound.deadline = deadline;
         NativeHandler::new(bound)
     }
 
@@ -107,13 +122,13 @@ impl Handler for NativeHandler {
 impl NativeHandler {
     /// Has the blocking pool answer.
     fn queue(&self, call: CallFn, request: &Request) -> Answer {
-        let detached = Detached::new(request);
-        let bound = Arc::clone(&self.bound);
+        let detached = Arc::new(Detached::new(request));
+        let (bound, copy) = (Arc::clone(&self.bound), Arc::clone(&detached));
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let queued = self.bound.pool.submit(Box::new(move || {
             // The receiver is gone when the client is: then nobody wants the answer of a job that has not begun.
             if !sender.is_closed() {
-                let _ = sender.send(bound.answer(call, Source::Detached(&detached)));
+                let _ = sender.send(bound.answer(call, Source::Detached(&copy)));
             }
         }));
         if queued.is_err() {
@@ -121,7 +136,13 @@ impl NativeHandler {
             return Answer::Now(overloaded());
         }
         // An error means that the pool was closed before the job began.
-        Answer::Later(Box::pin(async { receiver.await.unwrap_or_else(|_| overloaded()) }))
+        let bound = Arc::clone(&self.bound);
+        Answer::Later(Box::pin(async move {
+            match tokio::time::timeout(bound.deadline, receiver).await {
+                Ok(answered) => answered.unwrap_or_else(|_| overloaded()),
+                Err(_) => bound.report(&Fault::TimedOut, Source::Detached(&detached)),
+            }
+        }))
     }
 }
 
@@ -146,7 +167,7 @@ impl Bound {
     /// The response, if the handler wrote a valid one.
     fn conclude(&self, result: u32, lease: Lease, raw: bimetal_abi::BmResponse) -> Result<Response, Fault> {
         match result {
-            RESULT_OK => response::finish(lease, raw).map_err(Fault::BadResponse),
+            RESULT_OK => response::finish(lease, raw, &self.plugin).map_err(Fault::BadResponse),
             RESULT_PANIC => Err(Fault::Panicked),
             other => Err(Fault::BadResponse(format!("it returned {other}, which means nothing"))),
         }
@@ -168,6 +189,18 @@ impl Bound {
                     handler.name,
                 );
             }
+            Fault::TimedOut => {
+                self.counters.timeouts.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(
+                    handler = handler.name,
+                    plugin = handler.plugin,
+                    route,
+                    "native handler `{}` had no answer to {method} {path} after {} s: answered 504",
+                    handler.name,
+                    self.deadline.as_secs_f64(),
+                );
+                return late();
+            }
             Fault::BadResponse(reason) => {
                 self.counters.bad_responses.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(
@@ -185,6 +218,10 @@ impl Bound {
 
 fn failed() -> Response {
     Response::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").unhandled()
+}
+
+fn late() -> Response {
+    Response::detail(StatusCode::GATEWAY_TIMEOUT, "The handler did not answer in time")
 }
 
 fn overloaded() -> Response {

@@ -2,6 +2,7 @@
 
 use std::ffi::c_void;
 use std::slice;
+use std::sync::Arc;
 
 use bimetal_abi::{BmHeader, BmResponse, BmSlice, RESPONSE_LEASED, RESPONSE_OWNED, RESPONSE_STATIC};
 use bimetal_runtime::http::{header, HeaderName, HeaderValue, StatusCode};
@@ -9,6 +10,7 @@ use bimetal_runtime::{Body, Response};
 use bytes::Bytes;
 
 use super::lease::Lease;
+use crate::plugin::Plugin;
 
 /// More header fields than any response has: a larger number is garbage.
 const MAX_HEADERS: u32 = 1024;
@@ -38,10 +40,11 @@ impl Drop for Release {
     }
 }
 
-/// A body in a plugin's memory.
+/// A body in a plugin's memory. Fields are dropped in this order: the generation is there until its memory is given back.
 struct OwnedBody {
     bytes: BmSlice,
     _release: Release,
+    _plugin: Arc<Plugin>,
 }
 
 impl AsRef<[u8]> for OwnedBody {
@@ -52,7 +55,7 @@ impl AsRef<[u8]> for OwnedBody {
 }
 
 /// The response, or what is wrong with it. What the plugin lent is given back in both cases.
-pub(super) fn finish(mut lease: Lease, raw: BmResponse) -> Result<Response, String> {
+pub(super) fn finish(mut lease: Lease, raw: BmResponse, plugin: &Arc<Plugin>) -> Result<Response, String> {
     let release = Release { owner: raw.owner, release: raw.release };
     let status = u16::try_from(raw.status)
         .ok()
@@ -65,10 +68,10 @@ pub(super) fn finish(mut lease: Lease, raw: BmResponse) -> Result<Response, Stri
         headers.push((header::CONTENT_TYPE, value));
     }
     copy_headers(&raw, &mut headers)?;
-    Ok(Response::new(status).with_headers(headers).with_body(body(&mut lease, &raw, release)?))
+    Ok(Response::new(status).with_headers(headers).with_body(body(&mut lease, &raw, release, plugin)?))
 }
 
-fn body(lease: &mut Lease, raw: &BmResponse, release: Release) -> Result<Body, String> {
+fn body(lease: &mut Lease, raw: &BmResponse, release: Release, plugin: &Arc<Plugin>) -> Result<Body, String> {
     let missing = || format!("its body is a null pointer with a length of {}", raw.len);
     match raw.kind {
         RESPONSE_LEASED | RESPONSE_OWNED | RESPONSE_STATIC if raw.len == 0 => Ok(Body::Empty),
@@ -91,7 +94,11 @@ fn body(lease: &mut Lease, raw: &BmResponse, release: Release) -> Result<Body, S
             if raw.kind == RESPONSE_STATIC {
                 Ok(Body::Full(Bytes::from_static(body)))
             } else {
-                Ok(Body::Full(Bytes::from_owner(OwnedBody { bytes, _release: release })))
+                Ok(Body::Full(Bytes::from_owner(OwnedBody {
+                    bytes,
+                    _release: release,
+                    _plugin: Arc::clone(plugin),
+                })))
             }
         }
         other => Err(format!("its kind {other} is unknown")),

@@ -7,7 +7,7 @@ use std::path::Path;
 use bimetal_abi::{ABI_MAJOR, SYMBOL, SYMBOL_PREFIX};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, LoadPolicy};
 
 /// A library read into memory. Everything from here on works on these bytes, not on the path.
 pub(crate) struct LibraryFile {
@@ -53,6 +53,23 @@ pub(crate) fn read(path: &Path) -> Result<LibraryFile, Error> {
 }
 
 impl LibraryFile {
+    /// Checks that the library is one of those that may be loaded.
+    pub(crate) fn check_allowed(&self, policy: &LoadPolicy) -> Result<(), Error> {
+        let Some(allowed) = &policy.allowed_sha256 else { return Ok(()) };
+        if allowed.iter().any(|known| known.eq_ignore_ascii_case(&self.sha256)) {
+            return Ok(());
+        }
+        Err(self.error(
+            ErrorKind::NotAllowed,
+            &format!(
+                "hash: its SHA-256 is {}, which is not among the {} that may be loaded; if this is the build you trust, add it to \
+                 the list",
+                self.sha256,
+                allowed.len()
+            ),
+        ))
+    }
+
     /// Checks that it is a whole shared library for this machine.
     pub(crate) fn check_format(&self) -> Result<(), Error> {
         #[cfg(target_os = "linux")]

@@ -2,7 +2,8 @@
 //!
 //! Checks come first, because a library's constructors run as soon as it is opened: the file ([`file`]), its format
 //! ([`elf`]), its export. What is opened is a private copy named by its hash ([`stage`]), so that overwriting the file in
-//! place cannot change code that runs, and so that the system's loader never mistakes a new version for the old one.
+//! place cannot change code that runs, and so that the system's loader never mistakes a new version for the old one. A
+//! library is opened once a process ([`library`]) and never closed.
 
 #[cfg(target_os = "linux")]
 mod elf;
@@ -19,10 +20,7 @@ pub(crate) use file::{read, LibraryFile};
 
 /// Loads the library and does the handshake; `init` is not called.
 pub(crate) fn open(file: &LibraryFile) -> Result<Plugin, Error> {
-    file.check_format()?;
-    file.check_export()?;
-    let staged = stage::copy(file)?;
-    let table = library::table(file, &staged)?;
+    let table = library::table(file)?;
     // SAFETY: the table is what the library's exported function returned, and the library is never unloaded.
     unsafe { Plugin::check(table, &file.source, &file.sha256) }
 }
@@ -30,5 +28,5 @@ pub(crate) fn open(file: &LibraryFile) -> Result<Plugin, Error> {
 /// Explains what the library at `path` exports, or why it would not load. Everything is done but the call of `init`;
 /// the library stays in memory.
 pub fn check(path: &Path) -> Result<PluginInfo, Error> {
-    Ok(open(&read(path)?)?.info)
+    Ok(open(&read(path)?)?.info.clone())
 }

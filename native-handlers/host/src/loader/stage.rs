@@ -1,29 +1,45 @@
-//! A private copy of the library, named by its hash, in a folder of this user.
+//! A private copy of the library, named by its hash, in a folder of this user. It is gone again when the library is open: what
+//! is mapped stays.
 
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::LibraryFile;
 use crate::{Error, ErrorKind};
 
-/// The copy's path. A copy that is there already is used if its bytes are the same.
-pub(super) fn copy(file: &LibraryFile) -> Result<PathBuf, Error> {
+/// A copy of this age was left by a process that ended within the moment for which one exists.
+const STALE: Duration = Duration::from_secs(3600);
+
+/// The copy, until it is dropped.
+pub(super) struct Staged {
+    path: PathBuf,
+}
+
+impl Staged {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Writes the copy.
+pub(super) fn copy(file: &LibraryFile) -> Result<Staged, Error> {
     let folder = folder().map_err(|(folder, text)| {
         file.error(
             ErrorKind::Stage,
             &format!("stage: {} {text}; remove it, or set TMPDIR to a folder of this user", folder.display()),
         )
     })?;
-    let staged = folder.join(format!("{}.so", file.sha256));
-    if fs::symlink_metadata(&staged).is_ok_and(|found| found.is_file())
-        && fs::read(&staged).is_ok_and(|bytes| bytes == file.bytes)
-    {
-        return Ok(staged);
-    }
-    write(&folder, &staged, &file.bytes).map_err(|error| {
+    sweep(&folder);
+    write(&folder, file).map_err(|error| {
         file.error(
             ErrorKind::Stage,
             &format!(
@@ -32,26 +48,35 @@ pub(super) fn copy(file: &LibraryFile) -> Result<PathBuf, Error> {
             ),
         )
         .with_cause(error)
-    })?;
+    })
+}
+
+/// Writes under a name that no other process has: one with the same number may run in another container.
+fn write(folder: &Path, file: &LibraryFile) -> io::Result<Staged> {
+    let process = std::process::id();
+    let mut serial = 0;
+    let (path, mut copy) = loop {
+        let path = folder.join(format!("{}-{process}-{serial}.so", file.sha256));
+        match OpenOptions::new().write(true).create_new(true).mode(0o500).open(&path) {
+            Ok(copy) => break (path, copy),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && serial < 1000 => serial += 1,
+            Err(error) => return Err(error),
+        }
+    };
+    let staged = Staged { path };
+    copy.write_all(&file.bytes)?;
     Ok(staged)
 }
 
-/// Writes under a name of its own and renames, so that no process ever sees half a copy.
-fn write(folder: &Path, staged: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    static SERIAL: AtomicU64 = AtomicU64::new(0);
-    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-    let partial = folder.join(format!("partial-{}-{serial}", std::process::id()));
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o500)
-        .open(&partial)
-        .and_then(|mut copy| copy.write_all(bytes))
-        .and_then(|()| fs::rename(&partial, staged));
-    if written.is_err() {
-        let _ = fs::remove_file(&partial);
+/// Removes what ended processes have left.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let age =
+            entry.metadata().and_then(|found| found.modified()).ok().and_then(|time| time.elapsed().ok());
+        if age.is_some_and(|age| age > STALE) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
-    written
 }
 
 /// The folder, made where it is not there; what is wrong with it, if it is not this user's alone.
@@ -61,7 +86,7 @@ fn folder() -> Result<PathBuf, (PathBuf, String)> {
     let folder = std::env::temp_dir().join(format!("bimetal-plugins-{user}"));
     match DirBuilder::new().mode(0o700).create(&folder) {
         Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err((folder, format!("cannot be made ({error})"))),
     }
     match fs::symlink_metadata(&folder) {

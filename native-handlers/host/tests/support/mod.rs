@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bimetal_host::{Host, Readiness, ServerState};
+use bimetal_host::{Change, Error, Host, Readiness, ServerState, DEFAULT_DEADLINE};
 use bimetal_runtime::http::Method;
 use bimetal_runtime::{Config, LaneKind, Route, RouteTable, Running, Server};
 
@@ -79,6 +79,8 @@ pub fn compile(source: &Path, library: &Path, macros: &[&str]) {
 /// A server with one I/O worker and native routes.
 pub struct Served {
     pub host: Host,
+    /// Pattern and handler of each route.
+    routes: Vec<(String, String)>,
     pub readiness: Readiness,
     running: Option<Running>,
 }
@@ -86,11 +88,19 @@ pub struct Served {
 impl Served {
     /// Serves each handler at its path.
     pub fn start(host: &Host, routes: &[(&str, &str)]) -> Served {
+        Served::with_deadline(host, routes, DEFAULT_DEADLINE)
+    }
+
+    /// The same, for handlers that have to answer within `deadline`.
+    pub fn with_deadline(host: &Host, routes: &[(&str, &str)], deadline: Duration) -> Served {
         let readiness = Readiness::default();
+        let names =
+            routes.iter().map(|(pattern, name)| ((*pattern).to_owned(), (*name).to_owned())).collect();
         let routes = routes
             .iter()
             .map(|(pattern, name)| {
-                let handler = host.bind(name, &params(pattern), &readiness).unwrap().with_route(*pattern);
+                let handler = host.bind(name, &params(pattern), &readiness).unwrap();
+                let handler = handler.with_route(*pattern).with_deadline(deadline);
                 Route {
                     pattern: (*pattern).to_owned(),
                     methods: vec![Method::GET, Method::POST],
@@ -103,7 +113,27 @@ impl Served {
         let server = Server::bind(Config { drain_timeout: HANG, ..Config::default() }).unwrap();
         let running = server.serve(Arc::new(RouteTable::new(routes, None).unwrap())).unwrap();
         readiness.set(ServerState::Ready);
-        Served { host: host.clone(), readiness, running: Some(running) }
+        Served { host: host.clone(), routes: names, readiness, running: Some(running) }
+    }
+
+    /// Takes in what has changed of the host's libraries.
+    pub fn reload(&mut self) -> Result<Vec<Change>, Error> {
+        let reload = self.host.prepare_reload()?;
+        let handlers = self
+            .routes
+            .iter()
+            .map(|(pattern, name)| reload.bind(name, &params(pattern), &self.readiness))
+            .collect::<Result<Vec<_>, Error>>()?;
+        let running = self.running.as_ref().unwrap();
+        let table = running.table().with_handlers(|place, _| {
+            let handler = handlers[place].clone();
+            Some((handler.body_mode(), Arc::new(handler) as _))
+        });
+        drop(handlers);
+        running.swap(Arc::new(table));
+        let changes = reload.changes().to_vec();
+        reload.commit();
+        Ok(changes)
     }
 
     pub fn address(&self) -> SocketAddr {
