@@ -21,7 +21,7 @@ TEST_STAMP := $(VENV)/.test-tools-$(INTERPRETER)
 SUITE_STAMP := $(SUITE)/.made-by-$(INTERPRETER)
 
 RUST_SOURCES := $(shell find runtime native-handlers python/src -name target -prune -o -name tests -prune -o \
-	\( -name '*.rs' -o -name Cargo.toml \) -print) python/Cargo.toml Cargo.toml Cargo.lock python/pyproject.toml
+	\( -name '*.rs' -o -name Cargo.toml \) -print) python/build.rs python/Cargo.toml Cargo.toml Cargo.lock python/pyproject.toml
 
 # Crates that are no members of the workspace. The plugins share a target directory, which compiles what they depend on
 # once; the program needs its own, because it links another build of libhot, and cargo gives both the same file name.

@@ -20,7 +20,9 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
     Takes every argument of FastAPI; `from bimetal import Bimetal as FastAPI` is a drop-in.
 
     Args:
-        plugins: Plugin libraries, each a path or a pair of path and configuration, loaded when a server starts.
+        plugins: Plugin libraries, each a path or a pair of path and configuration, loaded when a server starts. A
+            plugin installed with pip can be given by its name, which is only needed for a configuration.
+        installed_plugins: Look for handlers that nobody has loaded in the plugins installed with pip.
         options: All of FastAPI's arguments.
 
     Example:
@@ -41,15 +43,21 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
         ```
     """
 
-    def __init__(self, *, plugins: Sequence[Plugin] = (), **options: Unpack[ApplicationOptions]) -> None:
-        self.plugins = Plugins(plugins)
+    def __init__(
+        self,
+        *,
+        plugins: Sequence[Plugin] = (),
+        installed_plugins: bool = True,
+        **options: Unpack[ApplicationOptions],
+    ) -> None:
+        self.plugins = Plugins(plugins, installed=installed_plugins)
         super().__init__(**options)  # type: ignore[arg-type]
 
     def load_plugin(self, path: str | os.PathLike[str], config: Mapping[str, Any] | None = None) -> None:
         """Add a plugin library, loaded when a server starts.
 
         Args:
-            path: The library, relative to the working directory.
+            path: The library, relative to the working directory, or the name of a plugin installed with pip.
             config: What the plugin's `init` gets, as JSON.
 
         Example:

@@ -25,6 +25,7 @@ from bimetal.lane.entry import EntryPoint
 from bimetal.lifespan import LifespanMode, LifespanRun
 from bimetal.options import Limits
 from bimetal.plugins import Plugin, Plugins, missing_plugin
+from bimetal.shadow import Shadow
 from bimetal.threads import runner_start
 
 #: How long cancelled tasks and idle worker threads may take to end when a server stops, in seconds.
@@ -48,6 +49,7 @@ class Server:
         root_path: The path under which a proxy publishes the application.
         on_exception: Called with every exception that leaves the application.
         plugins: Plugin libraries, for applications that are not a `Bimetal`.
+        installed_plugins: False: no plugin is taken that is only installed; see `Bimetal`.
         native: Further native routes, path to handler name, each answering GET before the application's own routes.
         uvloop: Use uvloop for the event loop where it is installed.
         limits: See `bimetal.options.Limits`.
@@ -72,6 +74,7 @@ class Server:
         on_exception: Callable[[BaseException], object] | None = None,
         *,
         plugins: Sequence[Plugin] = (),
+        installed_plugins: bool = True,
         native: Mapping[str, str] | None = None,
         uvloop: bool = True,
         **limits: Unpack[Limits],
@@ -90,6 +93,7 @@ class Server:
         own = getattr(app, "plugins", None)
         self._plugins = own if isinstance(own, Plugins) else Plugins()
         self._plugins.extend(plugins)
+        self._plugins.installed = self._plugins.installed and installed_plugins
         self._native = dict(native or {})
         self._uvloop = uvloop
         self._limits = limits
@@ -97,6 +101,7 @@ class Server:
         self._scope_root_path = ""
         self._observer: Callable[..., Any] | None = None
         self._stack: Any = None
+        self._shadow = Shadow(self.entry)
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -217,16 +222,22 @@ class Server:
         return self._engine is not None
 
     def stats(self) -> dict[str, Any]:
-        """Requests by lane, and what is open.
+        """Requests by lane, what is open, and what became of the requests to routes with `shadow=`.
 
-        `{"requests": {"native": 0, ...}, "in_flight": 0, "connections": 0}`: a request counts on the lane of its route.
+        `{"requests": {"native": 0, ...}, "in_flight": 0, "connections": 0, "shadow": {"compared": 0, "different": 0,
+        "failed": 0, "dropped": 0}}`: a request counts on the lane of its route. Of a shadow's comparisons, `failed`
+        counts those where the Python body gave no answer, `dropped` those that found too many waiting.
 
         After a stop, the last figures.
         """
         engine = self._engine
         if engine is None and self._final_stats is not None:
             return self._final_stats
-        return self._running().stats()
+        return self._stats(self._running())
+
+    def _stats(self, engine: Engine) -> dict[str, Any]:
+        stats = engine.stats()
+        return {**stats, "shadow": {**self._shadow.counts(), **stats["shadow"]}}
 
     def _serve_through(
         self,
@@ -311,7 +322,7 @@ class Server:
             _cancel_leftovers(loop)
         finally:
             self._loop = None
-            self._final_stats = engine.stats()
+            self._final_stats = self._stats(engine)
             self._engine = None
             engine.close()
             asyncio.set_event_loop(None)
@@ -326,16 +337,22 @@ class Server:
         if self._stack is not None:
             self._stack.install()
         await lifespan.startup()
+        shadow: asyncio.Task[None] | None = None
         try:
             if _fingerprint(self.app) != before:
                 # The startup has added routes or middleware.
                 self.plans = self.compile()
                 self._set_routes(engine)
             engine.serve()
+            if any(plan.shadow for plan in self.plans):
+                shadow = loop.create_task(self._shadow.run(engine, lambda: self.plans))
             ready()
             await self._stopping.wait()
             await self._drain(engine)
         finally:
+            if shadow is not None:
+                shadow.cancel()
+                await asyncio.wait([shadow])
             await lifespan.shutdown()
 
     async def _drain(self, engine: Engine) -> None:

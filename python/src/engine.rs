@@ -26,6 +26,7 @@ use crate::exchanges::Exchanges;
 use crate::host::Host;
 use crate::lanes::{CompiledHandler, Lanes};
 use crate::plan::{path_parameters, Plan};
+use crate::shadow::{ShadowQueue, ShadowedHandler};
 use crate::sync_lane::SyncWork;
 
 /// How long [`Engine::close`] waits for handlers that still run on runner threads.
@@ -38,6 +39,7 @@ pub(crate) struct Engine {
     side: Mutex<Option<Arc<LoopSide>>>,
     lanes: Mutex<Option<Arc<Lanes>>>,
     exchanges: Arc<Exchanges>,
+    shadow: Arc<ShadowQueue>,
     readiness: Readiness,
     local: std::net::SocketAddr,
     last: Mutex<bimetal_runtime::metrics::Stats>,
@@ -125,6 +127,7 @@ impl Engine {
             side: Mutex::new(None),
             lanes: Mutex::new(Some(Arc::new(lanes))),
             exchanges,
+            shadow: Arc::new(ShadowQueue::new()),
             readiness: Readiness::default(),
             local,
             last: Mutex::new(bimetal_runtime::metrics::Stats::default()),
@@ -161,7 +164,7 @@ impl Engine {
             handler: Arc::clone(&asgi),
         };
         let (mut routes, mut compiled) = (Vec::new(), Vec::new());
-        for plan in plans.try_iter()? {
+        for (number, plan) in plans.try_iter()?.enumerate() {
             let plan = Plan::read(&plan?)?;
             if let Some(name) = &plan.native {
                 let names = path_parameters(&plan.path);
@@ -172,7 +175,12 @@ impl Engine {
                     .map_err(|error| at_route(&plan, &error))?
                     .with_route(plan.path.as_str());
                 let body = handler.body_mode();
-                let handler = Arc::new(handler);
+                let handler: Arc<dyn bimetal_runtime::Handler> = match plan.shadow {
+                    Some(share) => {
+                        Arc::new(ShadowedHandler::new(handler, number, share, Arc::clone(&self.shadow)))
+                    }
+                    None => Arc::new(handler),
+                };
                 routes.push(Route {
                     pattern: plan.path,
                     methods: plan.methods,
@@ -246,6 +254,11 @@ impl Engine {
         *self.state.lock() = Stage::Running(running);
         self.readiness.set(ServerState::Ready);
         Ok(())
+    }
+
+    /// Ends with the next native exchange to be compared with its route's Python body; on the loop's thread.
+    fn next_shadowed(&self, py: Python<'_>) -> PyResult<Py<Awaitable>> {
+        self.shadow.next(py, &self.side()?, Arc::clone(&self.lanes()?.application))
     }
 
     /// Stops accepting and waits for requests in flight. True when all of them finished.
@@ -327,6 +340,9 @@ impl Engine {
         result.set_item("requests", requests)?;
         result.set_item("in_flight", stats.in_flight)?;
         result.set_item("connections", stats.connections)?;
+        let shadow = PyDict::new(py);
+        shadow.set_item("dropped", self.shadow.dropped())?;
+        result.set_item("shadow", shadow)?;
         Ok(result)
     }
 

@@ -17,7 +17,9 @@
 //! | [`application`], [`exchanges`], [`refusal`] | one server's Python objects, running requests, 503s |
 //! | [`context`], [`interpreter`], [`imports`] | context variables, attachment, names from Python modules |
 //! | [`edge`] | the layers of the edge, as Python sees them |
+//! | [`shadow`] | copies of native exchanges, to be compared with a route's Python body |
 //! | [`host`], [`log`], [`errors`] | plugin host, log and exceptions, as Python sees them |
+//! | [`sdk`] | the sources that `bimetal plugin new` copies |
 
 mod application;
 mod asgi;
@@ -41,6 +43,8 @@ mod params;
 mod plan;
 mod refusal;
 mod route_call;
+mod sdk;
+mod shadow;
 mod sync_lane;
 mod thread_call;
 
@@ -76,5 +80,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
     module.add_function(wrap_pyfunction!(loads, module)?)?;
     module.add_function(wrap_pyfunction!(log::set_log, module)?)?;
+    module.add_function(wrap_pyfunction!(sdk::sdk_sources, module)?)?;
     module.add_function(wrap_pyfunction!(engine::build_info, module)?)
 }

@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 
 use crate::call::{Bound, NativeHandler, Pool, PoolConfig};
 use crate::plugin::{HandlerInfo, Plugin};
-use crate::{process, Error, ErrorKind, Readiness};
+use crate::{process, Error, ErrorKind, PluginInfo, Readiness};
 
 /// The native handlers routes can be bound to. Clones share; servers may share one or have one each.
 ///
@@ -89,6 +89,19 @@ impl Host {
             .values()
             .map(|entry| entry.plugin.handlers[entry.index].info.clone())
             .collect()
+    }
+
+    /// Every plugin, sorted by name.
+    pub fn plugins(&self) -> Vec<PluginInfo> {
+        let handlers = self.shared.handlers.read();
+        let mut plugins: Vec<&Arc<Plugin>> = Vec::new();
+        for entry in handlers.values() {
+            if !plugins.iter().any(|known| Arc::ptr_eq(known, &entry.plugin)) {
+                plugins.push(&entry.plugin);
+            }
+        }
+        plugins.sort_by(|a, b| a.info.name.cmp(&b.info.name));
+        plugins.into_iter().map(|plugin| plugin.info.clone()).collect()
     }
 
     /// What went wrong in handlers so far.
