@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.security.base import SecurityBase
 
 from bimetal.binding import HandlerInfo, NativeBinding, has_body
-from bimetal.compile.application import edge, middleware_name, overridden, telemetry_enabled
+from bimetal.compile.application import edge, middleware_name, overridden, router_obstacle, telemetry_enabled
 from bimetal.compile.plan import RoutePlan
 from bimetal.compile.reason import BYPASSES
 from bimetal.compile.source import location, qualified_name
@@ -101,6 +101,8 @@ def bypassed_by_app(app: FastAPI) -> list[str]:
     if replaced is not None:
         found.append(f"application:{type(app).__name__}.{replaced}")
     found += [f"middleware:{middleware_name(middleware)}" for middleware in edge(app).remaining]
+    if router_obstacle(app.router) is not None:
+        found.append(f"router:{type(app.router).__name__}")
     if telemetry_enabled(app):
         found.append("telemetry:opentelemetry")
     return found
