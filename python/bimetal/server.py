@@ -352,7 +352,8 @@ class Server:
         finally:
             if shadow is not None:
                 shadow.cancel()
-                await asyncio.wait([shadow])
+                # A Python body may not let itself be cancelled.
+                await asyncio.wait([shadow], timeout=_CLEANUP_TIMEOUT)
             await lifespan.shutdown()
 
     async def _drain(self, engine: Engine) -> None:

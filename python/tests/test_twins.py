@@ -21,6 +21,7 @@ from harness.wire import Connection, get, request
 if REFERENCE_ONLY:
     pytest.skip("has no counterpart in uvicorn", allow_module_level=True)
 
+import bimetal.server
 import bimetal.shadow
 from bimetal import Bimetal, Server, native
 from bimetal.errors import RouteError
@@ -280,6 +281,7 @@ def test_only_a_share_is_compared(library: str, gate: Gate) -> None:
                 assert connection.request("GET", "/hello").status == 200
         # What found no place was dropped before its response was sent.
         assert 150 < shadow(server)["dropped"] + WAITING < 350
+        gate.may_go.set()
 
 
 def test_other_methods_have_no_shadow(library: str) -> None:
@@ -342,6 +344,24 @@ def test_a_stop_does_not_wait_for_a_shadow(library: str) -> None:
         assert get(server.port, "/hello").status == 200
         assert begun.wait(START_TIMEOUT)
     assert shadow(server)["compared"] == 0
+
+
+def test_a_stop_leaves_a_shadow_behind_that_cannot_be_cancelled(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bimetal.server, "_CLEANUP_TIMEOUT", 0.1)
+    begun, cancelled = threading.Event(), threading.Event()
+
+    async def stubborn() -> Any:
+        begun.set()
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.set()
+
+    with Server(with_route(library, stubborn, shadow=1)) as server:
+        assert get(server.port, "/hello").status == 200
+        assert begun.wait(START_TIMEOUT)
+    assert cancelled.is_set()
 
 
 @pytest.mark.parametrize(

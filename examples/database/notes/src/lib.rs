@@ -62,7 +62,7 @@ impl Db {
 
     async fn connection(&self) -> Result<Object, HttpError> {
         self.0.get().await.map_err(|error: PoolError| {
-            bimetal::log::error(&format!("no connection to the database: {error}"));
+            bimetal::log::error(format!("no connection to the database: {error}"));
             HttpError::unavailable("The database is not available")
         })
     }
@@ -139,7 +139,7 @@ async fn create_note(
 
 /// A query that failed: the log says why, the client does not learn it.
 fn failed(error: tokio_postgres::Error) -> HttpError {
-    bimetal::log::error(&format!("a query failed: {error}"));
+    bimetal::log::error(format!("a query failed: {error}"));
     if error.is_closed() {
         return HttpError::unavailable("The database is not available");
     }
