@@ -248,8 +248,13 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="module")
-def notes(postgres: Postgres) -> Iterator[ServerProcess]:
-    assert notes_plugin().exists()
+def notes_library() -> Path:
+    return notes_plugin()
+
+
+@pytest.fixture(scope="module")
+def notes(postgres: Postgres, notes_library: Path) -> Iterator[ServerProcess]:
+    assert notes_library.exists()
     env = {"DATABASE_URL": postgres.url, "POOL_SIZE": "4"}
     with start_bimetal("main:app", cwd=REPOSITORY / "examples" / "database", env=env) as server:
         yield server.wait_ready()
@@ -301,8 +306,8 @@ class TestDatabase:
             postgres.start()
         assert get(notes.port, f"/notes/{number}").json() == {"id": number, "text": "before"}
 
-    def test_a_wrong_configuration_stops_the_start(self) -> None:
-        assert notes_plugin().exists()
+    def test_a_wrong_configuration_stops_the_start(self, notes_library: Path) -> None:
+        assert notes_library.exists()
         env = {"DATABASE_URL": "mysql://localhost/notes"}
         refused = run_bimetal("routes", "main:app", cwd=REPOSITORY / "examples" / "database", env=env)
         assert refused.returncode == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.plugins import BUILD_TIMEOUT, PLUGIN_TARGET, compile_c, hot_plugin
+from harness.plugins import BUILD_TIMEOUT, PLUGIN_TARGET, compile_c
 from harness.servers import REPOSITORY, run_bimetal, start_bimetal
 from harness.wire import get
 
@@ -241,8 +241,8 @@ def test_the_sdk_of_a_clone(tmp_path: Path) -> None:
         assert (folder / line.split('"')[1]).samefile(REPOSITORY / "native-handlers" / "sdk")
 
 
-def test_check_shows_what_a_plugin_exports() -> None:
-    checked = run_bimetal("plugin", "check", str(hot_plugin()))
+def test_check_shows_what_a_plugin_exports(hot_library: Path) -> None:
+    checked = run_bimetal("plugin", "check", str(hot_library))
     assert checked.returncode == 0, checked.stderr
     (row,) = [line for line in checked.stdout.splitlines() if line.startswith("hot.get_user")]
     for part in ["sync", "path user_id: integer", "query verbose?: boolean", "User", "A user by number"]:
@@ -251,7 +251,7 @@ def test_check_shows_what_a_plugin_exports() -> None:
     assert "name: string, price: number, tags?: array of string" in schema
     assert "rustc 1." in checked.stdout and "plugin  hot 0.1.0" in checked.stdout
 
-    checked = run_bimetal("plugin", "check", str(hot_plugin()), "--json")
+    checked = run_bimetal("plugin", "check", str(hot_library), "--json")
     found = json.loads(checked.stdout)
     assert found["loads"] is True
     assert found["plugin"]["abi"] == "1.0" and len(found["plugin"]["sha256"]) == 64
@@ -278,8 +278,8 @@ def test_check_shows_why_a_library_does_not_load(tmp_path: Path) -> None:
         assert json.loads(checked.stdout)["error"]["stage"] == stage
 
 
-def test_check_runs_init_with_its_configuration(tmp_path: Path) -> None:
-    library = str(hot_plugin())
+def test_check_runs_init_with_its_configuration(hot_library: Path, tmp_path: Path) -> None:
+    library = str(hot_library)
     refused = run_bimetal("plugin", "check", library, "--config", '{"max_tags": 0}', "--json", cwd=tmp_path)
     assert refused.returncode == 1
     error = json.loads(refused.stdout)["error"]

@@ -14,7 +14,7 @@ import pytest
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
-from harness.plugins import compile_c, hot_plugin
+from harness.plugins import compile_c
 from harness.servers import REFERENCE_ONLY, START_TIMEOUT, run_bimetal, start_bimetal
 from harness.wire import Connection, get, request
 
@@ -147,8 +147,8 @@ def test_a_body_that_raises_is_named(library: str) -> None:
         assert_twins(with_route(library, fails), "/hello", ["/hello"])
 
 
-def test_refusals_of_a_rust_handler_are_those_of_its_twin() -> None:
-    app = Bimetal(plugins=[str(hot_plugin())])
+def test_refusals_of_a_rust_handler_are_those_of_its_twin(hot_library: Path) -> None:
+    app = Bimetal(plugins=[hot_library])
 
     @app.get("/users/{user_id}", handler_type="native", native="hot.get_user")
     def get_user(user_id: int, verbose: bool = False) -> Any:
