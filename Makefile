@@ -21,11 +21,11 @@ TEST_STAMP := $(VENV)/.test-tools-$(INTERPRETER)
 SUITE_STAMP := $(SUITE)/.made-by-$(INTERPRETER)
 
 RUST_SOURCES := $(shell find runtime native-handlers python/src -name target -prune -o -name tests -prune -o \
-	\( -name '*.rs' -o -name Cargo.toml \) -print) python/Cargo.toml Cargo.toml Cargo.lock python/pyproject.toml
+	\( -name '*.rs' -o -name Cargo.toml \) -print) python/build.rs python/Cargo.toml Cargo.toml Cargo.lock python/pyproject.toml
 
 # Crates that are no members of the workspace. The plugins share a target directory, which compiles what they depend on
 # once; the program needs its own, because it links another build of libhot, and cargo gives both the same file name.
-EXAMPLE_CRATES := examples/hybrid/hot examples/native-only
+EXAMPLE_CRATES := examples/hybrid/hot examples/shared-state/counters examples/database/notes examples/native-only
 OUTSIDE_CRATES := $(EXAMPLE_CRATES) python/tests/fixtures/faulty python/tests/fixtures/twin
 cargo_in = cargo $(1) --quiet --target-dir $(if $(filter %/native-only,$(2)),target/examples,target/plugins) \
 	--manifest-path $(2)/Cargo.toml
@@ -71,7 +71,7 @@ check: rust-check python-check ## Formatting, lints and types, without running a
 
 build: $(BUILD_STAMP) ## Build the extension (release) and install the package into ./.venv
 
-examples: ## Build the plugin of examples/hybrid and the program of examples/native-only
+examples: ## Build the plugins and the program of the examples
 	@# The host refuses a library that the group may write, which some users' umask would make it.
 	umask 022; $(foreach crate,$(EXAMPLE_CRATES),$(call cargo_in,build --release,$(crate)) &&) true
 

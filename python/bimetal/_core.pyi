@@ -8,7 +8,7 @@ from typing import Any, Literal, final
 
 from typing_extensions import Self
 
-from bimetal.binding import HandlerInfo, PluginChange
+from bimetal.binding import HandlerInfo, PluginChange, PluginInfo
 from bimetal.compile.plan import RoutePlan
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "build_info",
     "dumps",
     "loads",
+    "sdk_sources",
     "set_log",
 ]
 
@@ -58,6 +59,9 @@ class Host:
 
     def handlers(self) -> list[HandlerInfo]:
         """Every handler, sorted by name."""
+
+    def plugins(self) -> list[PluginInfo]:
+        """Every plugin, built-in ones included, sorted by name."""
 
 @final
 class Reload:
@@ -187,6 +191,14 @@ class Engine:
     def serve(self) -> None:
         """Accept connections from now on."""
 
+    def next_shadowed(
+        self,
+    ) -> Awaitable[tuple[int, dict[str, Any], int, list[tuple[bytes, bytes]], bytes]]:
+        """The next native exchange to be compared with its route's Python body; on the loop's thread.
+
+        Number of the plan, ASGI scope of the request, and the response's status, headers and body.
+        """
+
     def drain(self) -> Awaitable[bool]:
         """Stop accepting and wait for requests in flight, at most `drain_timeout`. True when all of them finished."""
 
@@ -200,7 +212,7 @@ class Engine:
         """
 
     def stats(self) -> dict[str, Any]:
-        """`{"requests": {"native": 0, ...}, "in_flight": 0, "connections": 0}`.
+        """`{"requests": {"native": 0, ...}, "in_flight": 0, "connections": 0, "shadow": {"dropped": 0}}`.
 
         A request counts on the lane of its route.
         """
@@ -307,6 +319,9 @@ def loads(data: bytes) -> Any:
 
 def set_log(level: str, format: str) -> None:
     """Set up the process's log once: level (`error` to `trace`), format `text` or `json`."""
+
+def sdk_sources() -> dict[str, str]:
+    """The sources of the crates that plugins are built with: path below the repository's root to text."""
 
 def build_info() -> dict[str, str]:
     """Version of the extension, of the plugin ABI, and the target it was built for."""

@@ -21,7 +21,9 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
     Takes every argument of FastAPI; `from bimetal import Bimetal as FastAPI` is a drop-in.
 
     Args:
-        plugins: Plugin libraries, each a path or a pair of path and configuration, loaded when a server starts.
+        plugins: Plugin libraries, each a path or a pair of path and configuration, loaded when a server starts. A
+            plugin installed with pip can be given by its name, which is only needed for a configuration.
+        installed_plugins: Look for handlers that nobody has loaded in the plugins installed with pip.
         plugin_hashes: The SHA-256 of each library that may be loaded; None lets any.
         plugin_init_timeout: How long a plugin's `init` may take, in seconds.
         options: All of FastAPI's arguments.
@@ -48,11 +50,12 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
         self,
         *,
         plugins: Sequence[Plugin] = (),
+        installed_plugins: bool = True,
         plugin_hashes: Sequence[str] | None = None,
         plugin_init_timeout: float = 30.0,
         **options: Unpack[ApplicationOptions],
     ) -> None:
-        self.plugins = Plugins(plugins)
+        self.plugins = Plugins(plugins, installed=installed_plugins)
         self.plugins.init_timeout = plugin_init_timeout
         if plugin_hashes is not None:
             self.plugins.allow(plugin_hashes)
@@ -62,7 +65,7 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
         """Add a plugin library, loaded when a server starts.
 
         Args:
-            path: The library, relative to the working directory.
+            path: The library, relative to the working directory, or the name of a plugin installed with pip.
             config: What the plugin's `init` gets, as JSON.
 
         Example:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import types
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,9 +23,17 @@ class NativeBinding:
     fallback: Literal["python"] | None = None
     #: What the native handler may bypass: `"middleware:CORSMiddleware"`, `"dependency:get_db"`, or only the name.
     bypass: tuple[str, ...] = ()
+    #: The share of GET requests that the function's body answers as well, to be compared; None or 0: none.
+    shadow: float | None = None
 
 
-def native(name: str, *, fallback: Literal["python"] | None = None, bypass: Iterable[str] = ()) -> Callable[[F], F]:
+def native(
+    name: str,
+    *,
+    fallback: Literal["python"] | None = None,
+    bypass: Iterable[str] = (),
+    shadow: float | None = None,
+) -> Callable[[F], F]:
     """Let a native handler answer for a function, under any decorator of plain FastAPI.
 
     Under Bimetal the route runs on the `native` lane and the function is its stub: its signature documents the route
@@ -34,6 +43,8 @@ def native(name: str, *, fallback: Literal["python"] | None = None, bypass: Iter
         name: The handler's name: `"health"` is built in, `"hot.price"` is `price` of the plugin `hot`.
         fallback: `"python"` runs the body where the handler or its plugin is absent; None refuses to start.
         bypass: Names of middleware, dependencies and security schemes that the native route may leave out.
+        shadow: The share of live GET requests, 0 to 1, that the body answers as well, after the response, to be
+            compared: see `Server.stats`. The body's side effects happen.
 
     Example:
         ```python
@@ -47,7 +58,7 @@ def native(name: str, *, fallback: Literal["python"] | None = None, bypass: Iter
         def health(): ...
         ```
     """
-    binding = make_binding(name, fallback, bypass)
+    binding = make_binding(name, fallback, bypass, shadow)
 
     def mark(function: F) -> F:
         _check_stub(function)
@@ -74,13 +85,15 @@ def bind(
     name: str | None,
     fallback: Literal["python"] | None,
     bypass: Iterable[str] | None,
+    shadow: float | None = None,
 ) -> Any:
     """The function to give to FastAPI for a route declared with Bimetal's options: a marked copy for a native route.
 
     The copy keeps the mark on this one route, since a function may serve several.
     """
     if handler_type is None or handler_type == "python":
-        given = [key for key, value in (("native", name), ("fallback", fallback), ("bypass", bypass)) if value]
+        options = (("native", name), ("fallback", fallback), ("bypass", bypass), ("shadow", shadow))
+        given = [key for key, value in options if value]
         if given:
             raise TypeError(f'{given[0]}= belongs to native routes: add handler_type="native"')
         return function
@@ -104,11 +117,11 @@ def bind(
     copy.__dict__.update(function.__dict__)
     if hasattr(function, "__type_params__"):
         copy.__type_params__ = function.__type_params__  # type: ignore[attr-defined]
-    copy.__dict__[_MARK] = make_binding(name or function.__name__, fallback, bypass or ())
+    copy.__dict__[_MARK] = make_binding(name or function.__name__, fallback, bypass or (), shadow)
     return copy
 
 
-def make_binding(name: str, fallback: str | None, bypass: Iterable[str]) -> NativeBinding:
+def make_binding(name: str, fallback: str | None, bypass: Iterable[str], shadow: float | None = None) -> NativeBinding:
     """A checked binding. Raises TypeError for values of the wrong kind."""
     if not isinstance(name, str) or not name:
         raise TypeError(f"the native handler's name must be a non-empty string, not {name!r}")
@@ -116,7 +129,35 @@ def make_binding(name: str, fallback: str | None, bypass: Iterable[str]) -> Nati
         raise TypeError(f'fallback={fallback!r} is unknown; use fallback="python" or leave it out')
     if isinstance(bypass, str):
         raise TypeError(f"bypass must be a list of names: bypass=[{bypass!r}]")
-    return NativeBinding(name, "python" if fallback else None, tuple(bypass))
+    if shadow is not None and (isinstance(shadow, bool) or not isinstance(shadow, int | float)):
+        raise TypeError(f"shadow must be a share from 0 to 1, not {shadow!r}")
+    if shadow is not None and not 0 <= shadow <= 1:
+        raise TypeError(
+            f"shadow={shadow!r} is no share: use a number from 0 to 1, like 0.01 for one request in a hundred"
+        )
+    return NativeBinding(name, "python" if fallback else None, tuple(bypass), shadow or None)
+
+
+def has_body(function: Any) -> bool:
+    """Whether a stub has a body that could answer: more than `...`, `pass` or a text."""
+    while (inner := getattr(function, "__wrapped__", None)) is not None:
+        function = inner
+    return not isinstance(function, types.FunctionType) or _steps(function) not in _NOTHING
+
+
+def _steps(function: Any) -> list[tuple[str, Any]]:
+    instructions = dis.get_instructions(function.__code__)
+    return [(step.opname, step.argval) for step in instructions if step.opname != "NOP"]
+
+
+def _empty() -> None: ...
+
+
+async def _empty_coroutine() -> None: ...
+
+
+#: What the two do: nothing but to return None.
+_NOTHING = (_steps(_empty), _steps(_empty_coroutine))
 
 
 def _check_stub(function: Any) -> None:
@@ -152,3 +193,20 @@ class PluginChange(TypedDict):
     new_version: str
     old_sha256: str
     new_sha256: str
+
+
+class PluginInfo(TypedDict):
+    """One plugin a host has loaded."""
+
+    name: str
+    version: str
+    #: `builtin`, `static`, or the path of the library.
+    source: str
+    #: The library's SHA-256 in hexadecimal; empty where the plugin is linked in.
+    sha256: str
+    #: Major and minor version of the plugin interface it was built for.
+    abi: str
+    #: Name and version of the SDK, the compiler, the target.
+    sdk: str
+    rustc: str
+    target: str

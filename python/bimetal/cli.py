@@ -1,4 +1,4 @@
-"""The command line: `bimetal run`, `bimetal routes`, `bimetal plugin check`, `bimetal version`.
+"""The command line: `bimetal run`, `bimetal routes`, `bimetal plugin`, `bimetal version`.
 
 Errors are one line on stderr and exit code 1, wrong usage is exit code 2. `--traceback` shows where one comes from.
 """
@@ -8,19 +8,17 @@ from __future__ import annotations
 import json
 import logging
 import platform
-import sys
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from bimetal._core import Host, build_info, set_log
+from bimetal._core import build_info, set_log
+from bimetal.command_errors import one_line_errors
 from bimetal.compile.edge import at_edge
-from bimetal.errors import BimetalError, PluginError
-from bimetal.loading import describe, load_app, origin
-from bimetal.plugins import missing_plugin
+from bimetal.errors import BimetalError
+from bimetal.loading import load_app
+from bimetal.plugin_command import plugin
 from bimetal.server import Server, check_workers
 from bimetal.table import as_json, print_table
 
@@ -55,7 +53,12 @@ def _application_options(command: F) -> F:
                 "plugins",
                 metavar="FILE",
                 multiple=True,
-                help="Load a plugin library. Repeatable.",
+                help="Load a plugin: its library, or the name of an installed one. Repeatable.",
+            ),
+            click.option(
+                "--no-installed-plugins",
+                is_flag=True,
+                help="Take no handlers from plugins that are only installed.",
             ),
             click.option(
                 "--plugin-hash",
@@ -98,6 +101,7 @@ def run(
     natives: tuple[str, ...],
     plugins: tuple[str, ...],
     plugin_hashes: tuple[str, ...],
+    no_installed_plugins: bool,
     with_traceback: bool,
     host: str,
     port: int,
@@ -116,7 +120,7 @@ def run(
 ) -> None:
     """Serve an application until SIGINT or SIGTERM. SIGHUP takes in plugin libraries that have changed."""
     native_routes = _native_routes(natives)
-    with _one_line_errors(with_traceback):
+    with one_line_errors(with_traceback):
         check_workers(workers)
         if reload:
             raise BimetalError(
@@ -135,6 +139,7 @@ def run(
             root_path=root_path,
             plugins=plugins,
             plugin_hashes=plugin_hashes or None,
+            installed_plugins=not no_installed_plugins,
             native=native_routes,
             uvloop=not no_uvloop,
             io_threads=io_threads,
@@ -161,6 +166,7 @@ def routes(
     natives: tuple[str, ...],
     plugins: tuple[str, ...],
     plugin_hashes: tuple[str, ...],
+    no_installed_plugins: bool,
     with_traceback: bool,
     as_json_text: bool,
 ) -> None:
@@ -170,9 +176,10 @@ def routes(
     async or asgi), "handler" and "reason" (null where nothing is lost).
     """
     native_routes = _native_routes(natives)
-    with _one_line_errors(with_traceback):
+    with one_line_errors(with_traceback):
         app = load_app(target, app_dir, factory)
         server = Server(app, plugins=plugins, plugin_hashes=plugin_hashes or None, native=native_routes)
+        server = Server(app, plugins=plugins, installed_plugins=not no_installed_plugins, native=native_routes)
         plans = server.compile()
         if as_json_text:
             print(json.dumps(as_json(plans), indent=2))
@@ -182,28 +189,7 @@ def routes(
                 print(f"\n{line}")
 
 
-@main.group()
-def plugin() -> None:
-    """Plugin libraries with native handlers."""
-
-
-@plugin.command()
-@click.argument("file", metavar="FILE")
-@click.option("--config", metavar="JSON", help="The configuration for the plugin's init.")
-@click.option("--traceback", "with_traceback", is_flag=True, help="Show where an error comes from.")
-def check(file: str, config: str | None, with_traceback: bool) -> None:
-    """Load a plugin library and list its handlers."""
-    if config is not None:
-        try:
-            json.loads(config)
-        except ValueError as error:
-            raise click.BadParameter(f"not JSON: {error}", param_hint="--config") from None
-    with _one_line_errors(with_traceback):
-        _must_exist(file)
-        handlers = Host().load(file, config)
-        print(f"{file}: loads, {len(handlers)} handler{'' if len(handlers) == 1 else 's'}")
-        for handler in handlers:
-            print(f"  {handler['name']}  {handler['kind']}{_summary(handler['meta'])}")
+main.add_command(plugin)
 
 
 @main.command()
@@ -225,36 +211,3 @@ def _native_routes(natives: tuple[str, ...]) -> dict[str, str]:
             raise click.BadParameter(f"{text!r} is not PATH=HANDLER, like /health=health", param_hint="--native")
         found[path] = handler
     return found
-
-
-def _must_exist(file: str) -> None:
-    import os
-
-    if not os.path.exists(file):
-        raise missing_plugin(file)
-
-
-def _summary(meta: str) -> str:
-    try:
-        summary = json.loads(meta or "{}").get("summary")
-    except ValueError:
-        raise PluginError(f"the handler's metadata is not JSON: {meta[:80]!r}") from None
-    return f"  {summary}" if summary else ""
-
-
-@contextmanager
-def _one_line_errors(with_traceback: bool) -> Iterator[None]:
-    try:
-        yield
-    except (click.ClickException, click.exceptions.Exit, click.Abort):
-        raise
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:
-        if with_traceback:
-            traceback.print_exception(error)
-        text = str(error) if isinstance(error, BimetalError) else f"{describe(error)} ({origin(error)})"
-        unexpected = error.__cause__ is not None or not isinstance(error, BimetalError)
-        hint = "; --traceback shows more" if unexpected and not with_traceback else ""
-        click.echo(f"bimetal: error: {' '.join(text.split())}{hint}", err=True)
-        sys.exit(1)

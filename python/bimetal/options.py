@@ -26,6 +26,8 @@ class NativeOptions(TypedDict, total=False):
     fallback: Literal["python"] | None
     #: Middleware, dependencies and security schemes the native route may leave out, as `"middleware:Name"` or `"Name"`.
     bypass: Sequence[str] | None
+    #: The share of live GET requests, 0 to 1, that the function's body answers as well, to be compared.
+    shadow: float | None
 
 
 class OperationOptions(NativeOptions, total=False):

@@ -7,22 +7,25 @@ import os
 import re
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bimetal._core import Host
 from bimetal.binding import HandlerInfo, PluginChange
 from bimetal.errors import PluginError
+from bimetal.installed import InstalledPlugin, installed_plugins, is_name, not_installed, only_one
 from bimetal.reload import Serving, reload_plugins
 
-#: A library's path, or the path and the configuration its `init` gets (turned into JSON).
+#: A library's path or the name of an installed plugin, or that and the configuration for its `init` (turned into JSON).
 Plugin = str | os.PathLike[str] | tuple[str | os.PathLike[str], Mapping[str, Any]]
 
 
 class Plugins:
     """Libraries to load, in order, and the host they are loaded into at the first use."""
 
-    def __init__(self, plugins: Iterable[Plugin] = ()) -> None:
+    def __init__(self, plugins: Iterable[Plugin] = (), *, installed: bool = True) -> None:
+        #: Whether a handler nobody has loaded is looked for in the installed plugins.
+        self.installed = installed
         self._pending: list[tuple[str, str | None]] = []
         self._host: Host | None = None
         self._hashes: list[str] | None = None
@@ -79,7 +82,10 @@ class Plugins:
             text = None if config is None else json.dumps(config)
         except TypeError as error:
             raise PluginError(f"{os.fspath(path)}: the plugin's configuration must be JSON: {error}") from None
-        self._pending.append((os.fspath(path), text))
+        name = os.fspath(path)
+        if not isinstance(path, str) and is_name(name):
+            name = os.path.join(os.curdir, name)
+        self._pending.append((name, text))
 
     def host(self) -> Host:
         """The host with every library loaded that exists. Raises PluginError for one that does not load."""
@@ -89,10 +95,15 @@ class Plugins:
             self._host.set_policy(self._hashes, self.init_timeout)
             absent = []
             for path, config in self._pending:
-                if os.path.exists(path):
+                if is_name(path):
+                    offers = installed_plugins().get(path)
+                    if offers is not None:
+                        self._load(self._host, only_one(path, offers), config)
+                        continue
+                elif os.path.exists(path):
                     self._host.load(path, config)
-                else:
-                    absent.append((path, config))
+                    continue
+                absent.append((path, config))
             # A library that is missing now may be built before the next server starts.
             self._pending = absent
             return self._host
@@ -102,13 +113,64 @@ class Plugins:
         self.host()
         return [path for path, _ in self._pending]
 
-    def handlers(self) -> dict[str, HandlerInfo]:
-        """Every handler by name, the built-in ones included."""
-        return {handler["name"]: handler for handler in self.host().handlers()}
+    def handlers(self) -> Handlers:
+        """Every handler by name, the built-in ones included, those of installed plugins once they are asked for."""
+        return Handlers(self)
+
+    def load_installed(self, handler: str) -> bool:
+        """Load the installed plugin that a handler's name belongs to; False where there is none, or it is loaded."""
+        if not self.installed:
+            return False
+        host = self.host()
+        offered = {name: offers for name, offers in installed_plugins().items() if handler.startswith(f"{name}.")}
+        loaded = {plugin["name"] for plugin in host.plugins()}
+        found = False
+        for name, offers in offered.items():
+            if name not in loaded:
+                self._load(host, only_one(name, offers), None)
+                found = True
+        return found
+
+    def _load(self, host: Host, plugin: InstalledPlugin, config: str | None) -> None:
+        library = plugin.library()
+        try:
+            handlers = host.load(library, config)
+        except PluginError as error:
+            raise PluginError(f"{plugin.described}: {error}") from None
+        strange = [handler["name"] for handler in handlers if not handler["name"].startswith(f"{plugin.name}.")]
+        if strange:
+            raise PluginError(
+                f"{plugin.described}: its library {library} has the handler {strange[0]!r}, whose name does not begin "
+                f"with '{plugin.name}.'; the entry point and `bimetal::plugin!` have to give the plugin the same name"
+            )
+
+
+class Handlers(Mapping[str, HandlerInfo]):
+    """Handlers by name. Asking for one that is not loaded loads the installed plugin that its name belongs to."""
+
+    def __init__(self, plugins: Plugins) -> None:
+        self._plugins = plugins
+        self._found = self._read()
+
+    def __getitem__(self, name: str) -> HandlerInfo:
+        if name not in self._found and self._plugins.load_installed(name):
+            self._found = self._read()
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def _read(self) -> dict[str, HandlerInfo]:
+        return {handler["name"]: handler for handler in self._plugins.host().handlers()}
 
 
 def missing_plugin(path: str) -> PluginError:
-    """The error for a library that is not there."""
+    """The error for a library or an installed plugin that is not there."""
+    if is_name(path):
+        return not_installed(path)
     return PluginError(
         f"{path}: the plugin library does not exist (looked in {os.getcwd()}); build it, or correct the path"
     )

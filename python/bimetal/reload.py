@@ -26,6 +26,9 @@ class Serving(Protocol):
     def publish(self, rebound: Rebound) -> None:
         """Serve by these."""
 
+    def describe(self, handlers: Mapping[str, HandlerInfo]) -> None:
+        """Say of the routes what these handlers say."""
+
 
 def reload_plugins(host: Host, servers: Iterable[Serving]) -> list[PluginChange]:
     """Take in the libraries of `host` that have changed, on all of `servers`; gives what has changed.
@@ -38,13 +41,15 @@ def reload_plugins(host: Host, servers: Iterable[Serving]) -> list[PluginChange]
         changes = reload.changes()
         if not changes:
             return []
-        servers = list(servers)
-        _check(servers, _by_name(host.handlers()), _by_name(reload.handlers()))
+        servers, handlers = list(servers), _by_name(reload.handlers())
+        _check(servers, _by_name(host.handlers()), handlers)
         for server in servers:
             rebound.append((server, server.rebind(reload)))
         for server, routes in rebound:
             server.publish(routes)
         reload.commit()
+        for server in servers:
+            server.describe(handlers)
         return changes
     finally:
         # Whoever keeps the exception keeps this frame: nothing of the new generation may hang on that.

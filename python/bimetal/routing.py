@@ -17,7 +17,7 @@ _NATIVE_OPTIONS = tuple(NativeOptions.__annotations__)
 
 
 class NativeRoutes:
-    """FastAPI's route decorators with `handler_type`, `native`, `fallback` and `bypass` added.
+    """FastAPI's route decorators with `handler_type`, `native`, `fallback`, `bypass` and `shadow` added.
 
     A base class to stand before `fastapi.FastAPI` or `fastapi.APIRouter`.
     """

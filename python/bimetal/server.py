@@ -16,18 +16,19 @@ from fastapi import FastAPI
 from typing_extensions import Self, Unpack
 
 from bimetal._core import Engine, Rebound, Reload, set_log
-from bimetal.binding import PluginChange
+from bimetal.binding import HandlerInfo, PluginChange
 from bimetal.compile import Compilation, RoutePlan, versions
 from bimetal.compile.application import edge
 from bimetal.compile.edge import Recognised
 from bimetal.compile.native import bypassed_by_app, unknown_handler
-from bimetal.compile.openapi import added_operation, document_natives
+from bimetal.compile.openapi import added_operation, document_natives, renew_natives
 from bimetal.compile.reason import BYPASSES, GIVEN
 from bimetal.errors import BimetalError, PluginError
 from bimetal.lane.entry import EntryPoint
 from bimetal.lifespan import LifespanMode, LifespanRun
 from bimetal.options import Limits
 from bimetal.plugins import Plugin, Plugins, missing_plugin
+from bimetal.shadow import Shadow
 from bimetal.threads import runner_start
 
 #: How long cancelled tasks and idle worker threads may take to end when a server stops, in seconds.
@@ -54,6 +55,7 @@ class Server:
         plugin_hashes: The SHA-256 of each library that may be loaded, in addition to the application's own list; None
             adds nothing.
         plugin_init_timeout: How long a plugin's `init` may take, in seconds; None leaves it as it is (30).
+        installed_plugins: False: no plugin is taken that is only installed; see `Bimetal`.
         native: Further native routes, path to handler name, each answering GET before the application's own routes.
         uvloop: Use uvloop for the event loop where it is installed.
         limits: See `bimetal.options.Limits`.
@@ -80,6 +82,7 @@ class Server:
         plugins: Sequence[Plugin] = (),
         plugin_hashes: Sequence[str] | None = None,
         plugin_init_timeout: float | None = None,
+        installed_plugins: bool = True,
         native: Mapping[str, str] | None = None,
         uvloop: bool = True,
         **limits: Unpack[Limits],
@@ -102,6 +105,7 @@ class Server:
             self._plugins.allow(plugin_hashes)
         if plugin_init_timeout is not None:
             self._plugins.init_timeout = plugin_init_timeout
+        self._plugins.installed = self._plugins.installed and installed_plugins
         self._native = dict(native or {})
         self._uvloop = uvloop
         self._limits = limits
@@ -109,6 +113,7 @@ class Server:
         self._scope_root_path = ""
         self._observer: Callable[..., Any] | None = None
         self._stack: Any = None
+        self._shadow = Shadow(self.entry)
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -264,17 +269,28 @@ class Server:
         """For `bimetal.reload`: serve by these routes."""
         self._running().publish(rebound)
 
-    def stats(self) -> dict[str, Any]:
-        """Requests by lane, and what is open.
+    def describe(self, handlers: Mapping[str, HandlerInfo]) -> None:
+        """For `bimetal.reload`: say of native routes in the OpenAPI document what these handlers say."""
+        if isinstance(self.app, FastAPI):
+            renew_natives(self.app, handlers)
 
-        `{"requests": {"native": 0, ...}, "in_flight": 0, "connections": 0}`: a request counts on the lane of its route.
+    def stats(self) -> dict[str, Any]:
+        """Requests by lane, what is open, and what became of the requests to routes with `shadow=`.
+
+        `{"requests": {"native": 0, ...}, "in_flight": 0, "connections": 0, "shadow": {"compared": 0, "different": 0,
+        "failed": 0, "dropped": 0}}`: a request counts on the lane of its route. Of a shadow's comparisons, `failed`
+        counts those where the Python body gave no answer, `dropped` those that found too many waiting.
 
         After a stop, the last figures.
         """
         engine = self._engine
         if engine is None and self._final_stats is not None:
             return self._final_stats
-        return self._running().stats()
+        return self._stats(self._running())
+
+    def _stats(self, engine: Engine) -> dict[str, Any]:
+        stats = engine.stats()
+        return {**stats, "shadow": {**self._shadow.counts(), **stats["shadow"]}}
 
     def _serve_through(
         self,
@@ -364,7 +380,7 @@ class Server:
             _cancel_leftovers(loop)
         finally:
             self._loop = None
-            self._final_stats = engine.stats()
+            self._final_stats = self._stats(engine)
             with self._plugins.lock:
                 self._plugins.not_served_by(self)
                 self._engine = None
@@ -381,6 +397,7 @@ class Server:
         if self._stack is not None:
             self._stack.install()
         await lifespan.startup()
+        shadow: asyncio.Task[None] | None = None
         try:
             if _fingerprint(self.app) != before:
                 # The startup has added routes or middleware.
@@ -388,10 +405,16 @@ class Server:
                     self.plans = self.compile()
                     self._set_routes(engine)
             engine.serve()
+            if any(plan.shadow for plan in self.plans):
+                shadow = loop.create_task(self._shadow.run(engine, lambda: self.plans))
             ready()
             await self._stopping.wait()
             await self._drain(engine)
         finally:
+            if shadow is not None:
+                shadow.cancel()
+                # A Python body may not let itself be cancelled.
+                await asyncio.wait([shadow], timeout=_CLEANUP_TIMEOUT)
             await lifespan.shutdown()
 
     async def _drain(self, engine: Engine) -> None:

@@ -41,16 +41,17 @@ def print_table(plans: Sequence[RoutePlan], file: IO[str] | None = None) -> None
     if file.isatty():
         _print_rich(rows, file)
     else:
-        _print_plain(rows, file)
+        print_columns([_HEADERS, *rows], file)
 
 
 def _handler(plan: RoutePlan) -> str:
     return plan.native or plan.name
 
 
-def _print_plain(rows: list[tuple[str, ...]], file: IO[str]) -> None:
-    widths = [max(len(row[column]) for row in [_HEADERS, *rows]) for column in range(len(_HEADERS))]
-    for row in [_HEADERS, *rows]:
+def print_columns(rows: Sequence[tuple[str, ...]], file: IO[str] | None = None) -> None:
+    """Print rows of the same length, each cell as wide as the widest of its column."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip(), file=file)
 
 

@@ -9,7 +9,7 @@ use bimetal_host::{NativeHandler, Readiness, ServerState};
 use bimetal_runtime::edge::Edge;
 use bimetal_runtime::http::Method;
 use bimetal_runtime::lane::{Limits, Runners};
-use bimetal_runtime::{BodyMode, Config, LaneKind, Route, RouteTable, Running, Server};
+use bimetal_runtime::{BodyMode, Config, Handler, LaneKind, Route, RouteTable, Running, Server};
 use parking_lot::{Mutex, RwLock};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -28,6 +28,7 @@ use crate::host::Host;
 use crate::lanes::{CompiledHandler, Lanes};
 use crate::plan::{path_parameters, Plan};
 use crate::reload::{Rebound, Reload};
+use crate::shadow::{ShadowQueue, ShadowedHandler};
 use crate::sync_lane::SyncWork;
 
 /// How long [`Engine::close`] waits for handlers that still run on runner threads.
@@ -40,6 +41,7 @@ pub(crate) struct Engine {
     side: Mutex<Option<Arc<LoopSide>>>,
     lanes: Mutex<Option<Arc<Lanes>>>,
     exchanges: Arc<Exchanges>,
+    shadow: Arc<ShadowQueue>,
     readiness: Readiness,
     /// The native routes, by their place in the table.
     natives: Mutex<Vec<(usize, Plan)>>,
@@ -132,6 +134,7 @@ impl Engine {
             side: Mutex::new(None),
             lanes: Mutex::new(Some(Arc::new(lanes))),
             exchanges,
+            shadow: Arc::new(ShadowQueue::new()),
             readiness: Readiness::default(),
             natives: Mutex::default(),
             native_timeout,
@@ -161,7 +164,7 @@ impl Engine {
         edge: Vec<Bound<'_, EdgeLayer>>,
     ) -> PyResult<()> {
         let lanes = self.lanes()?;
-        let asgi: Arc<dyn bimetal_runtime::Handler> = Arc::new(AsgiHandler { lanes: Arc::clone(&lanes) });
+        let asgi: Arc<dyn Handler> = Arc::new(AsgiHandler { lanes: Arc::clone(&lanes) });
         let whole = |pattern: String, methods: Vec<Method>| Route {
             pattern,
             methods,
@@ -170,20 +173,20 @@ impl Engine {
             handler: Arc::clone(&asgi),
         };
         let (mut routes, mut compiled, mut natively) = (Vec::new(), Vec::new(), Vec::new());
-        for plan in plans.try_iter()? {
+        for (place, plan) in plans.try_iter()?.enumerate() {
             let plan = Plan::read(&plan?)?;
             if let Some(name) = &plan.native {
                 let names = path_parameters(&plan.path);
                 let handler = natives.get().host.bind(name, &names, &self.readiness);
-                let handler = self.native(&plan, handler)?;
+                let (body, handler) = self.native(place, &plan, handler)?;
                 routes.push(Route {
                     pattern: plan.path.clone(),
                     methods: plan.methods.clone(),
                     lane: plan.lane,
-                    body: handler.body_mode(),
+                    body,
                     handler,
                 });
-                natively.push((routes.len() - 1, plan));
+                natively.push((place, plan));
             } else if let Some((spec, route)) = plan.compiled {
                 let body = spec.body;
                 let number = compiled.len();
@@ -233,12 +236,10 @@ impl Engine {
         for (place, plan) in &*self.natives.lock() {
             if let Some(name) = &plan.native {
                 let handler = reload.bind(name, &path_parameters(&plan.path), &self.readiness);
-                handlers.insert(*place, self.native(plan, handler)?);
+                handlers.insert(*place, self.native(*place, plan, handler)?);
             }
         }
-        let renewed = table.with_handlers(|place, _| {
-            handlers.remove(&place).map(|handler| (handler.body_mode(), handler as _))
-        });
+        let renewed = table.with_handlers(|place, _| handlers.remove(&place));
         Ok(Rebound { table: Mutex::new(Some(Arc::new(renewed))) })
     }
 
@@ -283,6 +284,11 @@ impl Engine {
         *self.state.lock() = Stage::Running(running);
         self.readiness.set(ServerState::Ready);
         Ok(())
+    }
+
+    /// Ends with the next native exchange to be compared with its route's Python body; on the loop's thread.
+    fn next_shadowed(&self, py: Python<'_>) -> PyResult<Py<Awaitable>> {
+        self.shadow.next(py, &self.side()?, Arc::clone(&self.lanes()?.application))
     }
 
     /// Stops accepting and waits for requests in flight. True when all of them finished.
@@ -364,6 +370,9 @@ impl Engine {
         result.set_item("requests", requests)?;
         result.set_item("in_flight", stats.in_flight)?;
         result.set_item("connections", stats.connections)?;
+        let shadow = PyDict::new(py);
+        shadow.set_item("dropped", self.shadow.dropped())?;
+        result.set_item("shadow", shadow)?;
         Ok(result)
     }
 
@@ -378,14 +387,22 @@ impl Engine {
 }
 
 impl Engine {
-    /// A handler as a route of this server has it.
+    /// A handler as the route at `place` of this server has it, and the way it wants the body.
     fn native(
         &self,
+        place: usize,
         plan: &Plan,
         bound: Result<NativeHandler, bimetal_host::Error>,
-    ) -> PyResult<Arc<NativeHandler>> {
+    ) -> PyResult<(BodyMode, Arc<dyn Handler>)> {
         let handler = bound.map_err(|error| at_route(plan, &error))?;
-        Ok(Arc::new(handler.with_route(plan.path.as_str()).with_deadline(self.native_timeout)))
+        let handler = handler.with_route(plan.path.as_str()).with_deadline(self.native_timeout);
+        let body = handler.body_mode();
+        Ok(match plan.shadow {
+            Some(share) => {
+                (body, Arc::new(ShadowedHandler::new(handler, place, share, Arc::clone(&self.shadow))))
+            }
+            None => (body, Arc::new(handler)),
+        })
     }
 
     fn lanes(&self) -> PyResult<Arc<Lanes>> {

@@ -48,6 +48,24 @@ impl Host {
         Ok(Reload::new(reload.map_err(|error| from_host(&error))?))
     }
 
+    /// Every plugin, built-in ones included, sorted by name.
+    fn plugins<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        for plugin in self.host.plugins() {
+            let info = PyDict::new(py);
+            info.set_item("name", plugin.name)?;
+            info.set_item("version", plugin.version)?;
+            info.set_item("source", plugin.source)?;
+            info.set_item("sha256", plugin.sha256)?;
+            info.set_item("abi", format!("{}.{}", plugin.abi.0, plugin.abi.1))?;
+            info.set_item("sdk", plugin.sdk)?;
+            info.set_item("rustc", plugin.rustc)?;
+            info.set_item("target", plugin.target)?;
+            list.append(info)?;
+        }
+        Ok(list)
+    }
+
     /// Every handler, sorted by name.
     fn handlers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         list(py, self.host.handlers())

@@ -18,6 +18,8 @@
 //! | [`context`], [`interpreter`], [`imports`] | context variables, attachment, names from Python modules |
 //! | [`edge`] | the layers of the edge, as Python sees them |
 //! | [`host`], [`reload`], [`log`], [`errors`] | plugin host, its new generations, log and exceptions, as Python sees them |
+//! | [`shadow`] | copies of native exchanges, to be compared with a route's Python body |
+//! | [`sdk`] | the sources that `bimetal plugin new` copies |
 
 mod application;
 mod asgi;
@@ -42,6 +44,8 @@ mod plan;
 mod refusal;
 mod reload;
 mod route_call;
+mod sdk;
+mod shadow;
 mod sync_lane;
 mod thread_call;
 
@@ -79,5 +83,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
     module.add_function(wrap_pyfunction!(loads, module)?)?;
     module.add_function(wrap_pyfunction!(log::set_log, module)?)?;
+    module.add_function(wrap_pyfunction!(sdk::sdk_sources, module)?)?;
     module.add_function(wrap_pyfunction!(engine::build_info, module)?)
 }

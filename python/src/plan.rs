@@ -126,6 +126,8 @@ pub(crate) struct Plan {
     pub(crate) methods: Vec<Method>,
     pub(crate) lane: LaneKind,
     pub(crate) native: Option<String>,
+    /// The share of a native route's GET requests that its Python body answers as well.
+    pub(crate) shadow: Option<f64>,
     pub(crate) compiled: Option<(Arc<RequestSpec>, PyRoute)>,
 }
 
@@ -166,11 +168,12 @@ impl Plan {
             .find(|kind| kind.as_str() == lane)
             .ok_or_else(|| RouteError::new_err(format!("route {path}: there is no lane {lane:?}")))?;
         let native = plan.getattr("native")?.extract()?;
+        let shadow = plan.getattr("shadow")?.extract()?;
         let compiled = match lane {
             LaneKind::Sync | LaneKind::Async => Some(compiled(plan, &path)?),
             LaneKind::Native | LaneKind::Asgi => None,
         };
-        Ok(Plan { path, methods, lane, native, compiled })
+        Ok(Plan { path, methods, lane, native, shadow, compiled })
     }
 }
 

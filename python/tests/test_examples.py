@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from websockets.sync.client import connect
 
 from harness.compare import serve_both
-from harness.plugins import hot_plugin, native_only_program
-from harness.servers import REPOSITORY, ServerProcess, free_port, start_bimetal, start_uvicorn
+from harness.plugins import counters_plugin, hot_plugin, native_only_program, notes_plugin
+from harness.postgres import Postgres
+from harness.servers import REPOSITORY, ServerProcess, free_port, run_bimetal, start_bimetal, start_uvicorn
 from harness.wire import Connection, Reply, get, json_body, request
 
 HYBRID = REPOSITORY / "examples" / "hybrid"
@@ -204,3 +206,109 @@ class TestNativeOnly:
             for n in range(100):
                 connection.send_request("GET", f"/users/{n}")
             assert [connection.read_reply().json()["id"] for _ in range(100)] == list(range(100))
+
+
+@pytest.fixture(scope="module")
+def counters() -> Iterator[ServerProcess]:
+    assert counters_plugin().exists()
+    with start_bimetal("main:app", "--io-threads", "2", cwd=REPOSITORY / "examples" / "shared-state") as server:
+        yield server.wait_ready()
+
+
+@pytest.mark.bimetal_only
+class TestSharedState:
+    def test_nothing_is_lost_between_two_workers(self, counters: ServerProcess) -> None:
+        def add(n: int) -> set[int]:
+            with Connection(counters.port) as connection:
+                return {connection.request("POST", f"/counters/shared?by={n}").json()["value"] for _ in range(50)}
+
+        with ThreadPoolExecutor(8) as pool:
+            values = list(pool.map(add, [1] * 8))
+        assert len(set().union(*values)) == 400
+        assert get(counters.port, "/counters/shared").json() == {"name": "shared", "value": 400}
+
+    def test_answers(self, counters: ServerProcess) -> None:
+        assert get(counters.port, "/counters/none").json() == {"detail": "There is no such counter"}
+        assert request(counters.port, "POST", "/counters/b?by=-3").json() == {"name": "b", "value": -3}
+        assert request(counters.port, "POST", "/counters/a").json() == {"name": "a", "value": 1}
+        assert request(counters.port, "POST", "/counters/a?by=x").status == 422
+        assert [entry["name"] for entry in get(counters.port, "/counters").json()][:2] == ["a", "b"]
+
+    def test_the_bound_from_the_configuration(self, counters: ServerProcess) -> None:
+        statuses = [request(counters.port, "POST", f"/counters/many{n}").status for n in range(101)]
+        assert statuses[0] == 200 and statuses[-1] == 409
+        assert request(counters.port, "POST", "/counters/many0").json()["value"] == 2
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with Postgres() as postgres:
+        postgres.run(REPOSITORY / "examples" / "database" / "schema.sql")
+        yield postgres
+
+
+@pytest.fixture(scope="module")
+def notes_library() -> Path:
+    return notes_plugin()
+
+
+@pytest.fixture(scope="module")
+def notes(postgres: Postgres, notes_library: Path) -> Iterator[ServerProcess]:
+    assert notes_library.exists()
+    env = {"DATABASE_URL": postgres.url, "POOL_SIZE": "4"}
+    with start_bimetal("main:app", cwd=REPOSITORY / "examples" / "database", env=env) as server:
+        yield server.wait_ready()
+
+
+def create_note(port: int, text: str) -> Reply:
+    return request(port, "POST", "/notes", *json_body({"text": text}))
+
+
+@pytest.mark.bimetal_only
+class TestDatabase:
+    def test_what_is_written_is_read(self, notes: ServerProcess) -> None:
+        created = create_note(notes.port, "größer")
+        assert created.status == 201 and created.json()["text"] == "größer"
+        number = created.json()["id"]
+        assert get(notes.port, f"/notes/{number}").json() == {"id": number, "text": "größer"}
+        newest = create_note(notes.port, "newest").json()
+        assert get(notes.port, "/notes?limit=2").json() == [newest, created.json()]
+
+    def test_refusals(self, notes: ServerProcess) -> None:
+        missing = get(notes.port, "/notes/999999")
+        assert (missing.status, missing.json()) == (404, {"detail": "There is no such note"})
+        assert get(notes.port, "/notes/x").status == 422
+        assert request(notes.port, "POST", "/notes", *json_body({})).status == 422
+
+    def test_more_requests_than_connections(self, notes: ServerProcess) -> None:
+        """They wait for the four of the pool; nobody waits for them on a thread."""
+        connections = [Connection(notes.port) for _ in range(50)]
+        try:
+            for n, connection in enumerate(connections):
+                connection.send_request("POST", "/notes", *json_body({"text": f"note {n}"}))
+            replies = [connection.read_reply() for connection in connections]
+        finally:
+            for connection in connections:
+                connection.close()
+        assert {reply.status for reply in replies} == {201}
+        assert sorted(reply.json()["text"] for reply in replies) == sorted(f"note {n}" for n in range(50))
+
+    def test_the_database_goes_away_and_comes_back(self, notes: ServerProcess, postgres: Postgres) -> None:
+        number = create_note(notes.port, "before").json()["id"]
+        postgres.stop()
+        try:
+            gone = get(notes.port, f"/notes/{number}")
+            assert (gone.status, gone.json()) == (503, {"detail": "The database is not available"})
+            assert get(notes.port, "/health").status == 200
+            assert get(notes.port, "/").status == 200
+            assert "no connection to the database" in notes.wait_output("no connection to the database")
+        finally:
+            postgres.start()
+        assert get(notes.port, f"/notes/{number}").json() == {"id": number, "text": "before"}
+
+    def test_a_wrong_configuration_stops_the_start(self, notes_library: Path) -> None:
+        assert notes_library.exists()
+        env = {"DATABASE_URL": "mysql://localhost/notes"}
+        refused = run_bimetal("routes", "main:app", cwd=REPOSITORY / "examples" / "database", env=env)
+        assert refused.returncode == 1
+        assert "libnotes.so" in refused.stderr and "url is not that of a PostgreSQL database" in refused.stderr

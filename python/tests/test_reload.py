@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import shutil
 import signal
 import tempfile
@@ -337,3 +338,18 @@ def test_plain_fastapi_with_routes_from_the_server(library: Library) -> None:
         with pytest.raises(PluginError, match=r"route GET /v needs the handler 'gen\.version'"):
             server.reload_plugins()
         assert get(server.port, "/v").text == "2"
+
+
+def test_the_document_says_what_the_new_version_says(served: ServerProcess, library: Library) -> None:
+    def content() -> object:
+        operation = get(served.port, "/openapi.json").json()["paths"]["/owned/{size}"]["get"]
+        return operation["responses"]["200"]["content"]["application/json"]["schema"]
+
+    before = content()
+    meta = {
+        "parameters": [{"name": "size", "in": "path", "required": True, "schema": {"type": "integer"}}],
+        "response": {"status": 200, "content_type": "application/json", "schema": {"type": "boolean"}},
+    }
+    library.install("described", f"META={json.dumps(json.dumps(meta))}")
+    reload(served.port)
+    assert before != content() == {"type": "boolean"}

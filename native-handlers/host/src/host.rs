@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use crate::call::{Bound, NativeHandler, Pool, PoolConfig, DEFAULT_DEADLINE};
 use crate::plugin::HandlerInfo;
 use crate::registry::{Library, Registry};
-use crate::{loader, process, Error, ErrorKind, Readiness};
+use crate::{loader, process, Error, ErrorKind, PluginInfo, Readiness};
 
 /// The native handlers routes can be bound to. Clones share; servers may share one or have one each.
 ///
@@ -130,6 +130,11 @@ impl Host {
     /// Replaces the handlers; gives the old ones.
     pub(crate) fn replace(&self, registry: Registry) -> Registry {
         std::mem::replace(&mut *self.shared.registry.write(), registry)
+    }
+
+    /// Every plugin, sorted by name.
+    pub fn plugins(&self) -> Vec<PluginInfo> {
+        self.shared.registry.read().plugins()
     }
 
     /// What went wrong in handlers so far.

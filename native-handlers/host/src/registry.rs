@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::plugin::{Handler, Plugin};
-use crate::{Error, ErrorKind, HandlerInfo};
+use crate::{Error, ErrorKind, HandlerInfo, PluginInfo};
 
 /// The handlers there are.
 #[derive(Clone, Default)]
@@ -84,6 +84,19 @@ impl Registry {
     /// Every handler, sorted by name.
     pub(crate) fn handlers(&self) -> Vec<HandlerInfo> {
         self.handlers.values().map(|entry| entry.handler().info.clone()).collect()
+    }
+
+    /// What is known of every plugin, sorted by name.
+    pub(crate) fn plugins(&self) -> Vec<PluginInfo> {
+        let mut plugins: Vec<&Arc<Plugin>> = self.linked.iter().collect();
+        for library in &self.libraries {
+            // One library may have been asked for by several paths.
+            if !plugins.iter().any(|known| Arc::ptr_eq(known, &library.plugin)) {
+                plugins.push(&library.plugin);
+            }
+        }
+        plugins.sort_by(|a, b| a.info.name.cmp(&b.info.name));
+        plugins.into_iter().map(|plugin| plugin.info.clone()).collect()
     }
 
     fn add(&mut self, plugin: &Arc<Plugin>) -> Result<(), Error> {

@@ -10,8 +10,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.security.base import SecurityBase
 
-from bimetal.binding import HandlerInfo, NativeBinding
-from bimetal.compile.application import edge, middleware_name, overridden, telemetry_enabled
+from bimetal.binding import HandlerInfo, NativeBinding, has_body
+from bimetal.compile.application import edge, middleware_name, overridden, router_obstacle, telemetry_enabled
 from bimetal.compile.plan import RoutePlan
 from bimetal.compile.reason import BYPASSES
 from bimetal.compile.source import location, qualified_name
@@ -58,6 +58,14 @@ def compile_native_route(
             raise RouteError(
                 f"{where}: the stub and the native handler {binding.name!r} differ: {'; '.join(differences)}"
             )
+    twin = has_body(effective.endpoint)
+    if binding.shadow and methods and "GET" not in methods:
+        raise RouteError(f"{where}: shadow= compares GET requests, and the route answers none; remove it")
+    if binding.shadow and not twin:
+        raise RouteError(
+            f"{where}: shadow= compares the native handler {binding.name!r} with the function's body, which is empty; "
+            "write the body, or remove shadow="
+        )
     return RoutePlan(
         path=effective.path,
         methods=methods,
@@ -65,6 +73,8 @@ def compile_native_route(
         name=qualified_name(effective.endpoint),
         reason=BYPASSES(names=", ".join(skipped)) if skipped else None,
         native=binding.name,
+        twin=twin,
+        shadow=binding.shadow,
     )
 
 
@@ -91,6 +101,8 @@ def bypassed_by_app(app: FastAPI) -> list[str]:
     if replaced is not None:
         found.append(f"application:{type(app).__name__}.{replaced}")
     found += [f"middleware:{middleware_name(middleware)}" for middleware in edge(app).remaining]
+    if router_obstacle(app.router) is not None:
+        found.append(f"router:{type(app.router).__name__}")
     if telemetry_enabled(app):
         found.append("telemetry:opentelemetry")
     return found
@@ -110,7 +122,7 @@ def unknown_handler(name: str, handlers: Iterable[str]) -> str:
         text += f"; did you mean {' or '.join(repr(match) for match in near)}?"
     plugin, dot, _ = name.rpartition(".")
     if dot and not any(other.startswith(f"{plugin}.") for other in known):
-        return f"{text}; load the plugin {plugin!r} with plugins=[...] or --plugin FILE"
+        return f"{text}; load the plugin {plugin!r} with plugins=[...] or --plugin FILE, or install it with pip"
     if near:
         return text
     return f"{text}; known are {', '.join(known) or 'none'}"

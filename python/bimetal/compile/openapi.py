@@ -7,7 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import FastAPI
@@ -74,6 +74,15 @@ class NativeDocument:
             self._operations = operations
             self._made = None
 
+    def renew(self, handlers: Mapping[str, HandlerInfo]) -> None:
+        """Other versions of the handlers answer from now on."""
+        with self._lock:
+            self._operations = [
+                replace(native, meta=_meta(handlers[native.handler])) if native.handler in handlers else native
+                for native in self._operations
+            ]
+            self._made = None
+
     def __call__(self) -> dict[str, Any]:
         """The document of the whole application."""
         document = self._generate()
@@ -93,6 +102,13 @@ def document_natives(app: FastAPI, operations: Sequence[NativeOperation]) -> Non
         document = NativeDocument(app.openapi)
         document.describe(operations)
         app.__dict__["openapi"] = document
+
+
+def renew_natives(app: FastAPI, handlers: Mapping[str, HandlerInfo]) -> None:
+    """Let the document say of the native routes what other versions of their handlers say."""
+    known = app.__dict__.get("openapi")
+    if isinstance(known, NativeDocument):
+        known.renew(handlers)
 
 
 def complete(document: Mapping[str, Any], operations: Sequence[NativeOperation]) -> dict[str, Any]:

@@ -153,3 +153,7 @@ class RoutePlan:
     operation: Any = None
     #: `native`: the handler's name.
     native: str | None = None
+    #: `native`: whether the function has a body that could answer as well.
+    twin: bool = False
+    #: `native`: the share of GET requests that the body answers as well, to be compared.
+    shadow: float | None = None

@@ -16,7 +16,8 @@ from fastapi.dependencies.models import Dependant
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
 
 from bimetal.compile import fields
-from bimetal.compile.schema import Schema, as_pydantic, resolve, without_null
+from bimetal.compile.schema import Schema, as_pydantic, resolve
+from bimetal.compile.side import Side, named, need, types_of
 
 _PLACES = ("path", "query", "header", "cookie")
 #: Keywords that limit a value, and how a difference names them.
@@ -34,7 +35,6 @@ _LIMITS = {
     "minProperties": "minimum number of entries",
     "maxProperties": "maximum number of entries",
 }
-_JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", list: "array", dict: "object"}
 _BITS = (8, 16, 32, 64)
 #: Limits that an integer of Rust has by its size, and which need no words in the stub.
 _SIZES: dict[str, dict[str, int]] = {
@@ -45,24 +45,9 @@ _MAX_DEPTH = 16
 
 
 @dataclass(frozen=True)
-class _Side:
-    """A schema and where its references lead."""
-
-    schema: Any
-    root: Mapping[str, Any]
-
-    def at(self, schema: Any) -> _Side:
-        return _Side(schema, self.root)
-
-    def plain(self) -> _Side:
-        """The schema of a value that is not null."""
-        return self.at(without_null(self.schema, self.root))
-
-
-@dataclass(frozen=True)
 class _Parameter:
     required: bool
-    side: _Side
+    side: Side
 
 
 def check_stub(effective: Any, meta: Mapping[str, Any]) -> list[str]:
@@ -74,7 +59,7 @@ def check_stub(effective: Any, meta: Mapping[str, Any]) -> list[str]:
     root = {"components": {"schemas": {name: as_pydantic(part) for name, part in (meta.get("schemas") or {}).items()}}}
     handler = {
         (parameter["in"], _shown(parameter["in"], parameter["name"])): _Parameter(
-            bool(parameter.get("required")), _Side(as_pydantic(parameter.get("schema")), root)
+            bool(parameter.get("required")), Side(as_pydantic(parameter.get("schema")), root)
         )
         for parameter in meta.get("parameters") or []
     }
@@ -96,7 +81,7 @@ def _stub_parameters(dependant: Dependant) -> dict[tuple[str, str], _Parameter]:
     for place in _PLACES:
         for field in getattr(dependant, f"{place}_params"):
             schema = _schema(field)
-            side = _Side(schema, schema)
+            side = Side(schema, schema)
             required = fields.is_required(field)
             model = side.plain()
             members = model.schema.get("properties")
@@ -126,7 +111,7 @@ def _parameter_differences(
             continue
         theirs = handler[place, name]
         if ours.required != theirs.required:
-            differences.append(f"{what} is {_need(ours.required)} in the stub, {_need(theirs.required)} in the handler")
+            differences.append(f"{what} is {need(ours.required)} in the stub, {need(theirs.required)} in the handler")
         differences += _differences(what, ours.side, theirs.side)
     for place, name in handler:
         if (place, name) not in stub and place != "path":
@@ -153,10 +138,10 @@ def _body_differences(effective: Any, body: Any, root: Mapping[str, Any]) -> lis
     differences = []
     required = fields.is_required(field)
     if required != bool(body.get("required")):
-        theirs = _need(bool(body.get("required")))
-        differences.append(f"the request body is {_need(required)} in the stub, {theirs} in the handler")
+        theirs = need(bool(body.get("required")))
+        differences.append(f"the request body is {need(required)} in the stub, {theirs} in the handler")
     schema = _schema(field)
-    return differences + _differences("body", _Side(schema, schema), _Side(as_pydantic(body.get("schema")), root))
+    return differences + _differences("body", Side(schema, schema), Side(as_pydantic(body.get("schema")), root))
 
 
 def _response_differences(effective: Any, response: Any, root: Mapping[str, Any]) -> list[str]:
@@ -167,18 +152,18 @@ def _response_differences(effective: Any, response: Any, root: Mapping[str, Any]
     if "json" not in (response.get("content_type") or ""):
         return []
     schema = _schema(field, "serialization")
-    theirs = _Side(as_pydantic(response["schema"]), root)
-    return _differences("response", _Side(schema, schema), theirs, is_response=True)
+    theirs = Side(as_pydantic(response["schema"]), root)
+    return _differences("response", Side(schema, schema), theirs, is_response=True)
 
 
-def _differences(what: str, ours: _Side, theirs: _Side, is_response: bool = False, depth: int = 0) -> list[str]:
+def _differences(what: str, ours: Side, theirs: Side, is_response: bool = False, depth: int = 0) -> list[str]:
     """How two schemas of the same value differ. Of responses only fields and types are compared."""
     own, other = ours.plain(), theirs.plain()
-    types, handler_types = _types(own), _types(other)
+    types, handler_types = types_of(own), types_of(other)
     if not types or not handler_types or depth > _MAX_DEPTH:
         return []
     if types != handler_types:
-        return [f"{what} is {_named(types)} in the stub, {_named(handler_types)} in the handler"]
+        return [f"{what} is {named(types)} in the stub, {named(handler_types)} in the handler"]
     differences: list[str] = []
     if not is_response:
         differences += _null_differences(what, ours, theirs)
@@ -195,7 +180,7 @@ def _differences(what: str, ours: _Side, theirs: _Side, is_response: bool = Fals
     return differences
 
 
-def _member_differences(what: str, ours: _Side, theirs: _Side, is_response: bool, depth: int) -> list[str]:
+def _member_differences(what: str, ours: Side, theirs: Side, is_response: bool, depth: int) -> list[str]:
     own, other = ours.schema.get("properties"), theirs.schema.get("properties")
     if not isinstance(own, dict) or not isinstance(other, dict):
         if isinstance(own, dict) or isinstance(other, dict):
@@ -214,7 +199,7 @@ def _member_differences(what: str, ours: _Side, theirs: _Side, is_response: bool
                 required, handler_required = (name in (side.schema.get("required") or []) for side in (ours, theirs))
                 if required != handler_required:
                     differences.append(
-                        f"{member} is {_need(required)} in the stub, {_need(handler_required)} in the handler"
+                        f"{member} is {need(required)} in the stub, {need(handler_required)} in the handler"
                     )
             differences += _differences(member, ours.at(own[name]), theirs.at(other[name]), is_response, depth + 1)
     closed, handler_closed = (side.schema.get("additionalProperties") is False for side in (ours, theirs))
@@ -242,7 +227,7 @@ def _elements(ours: Schema, theirs: Schema) -> Iterator[tuple[str, Any, Any]]:
         yield "[]", ours.get("items"), theirs.get("items")
 
 
-def _null_differences(what: str, ours: _Side, theirs: _Side) -> list[str]:
+def _null_differences(what: str, ours: Side, theirs: Side) -> list[str]:
     may, handler_may = _is_nullable(ours), _is_nullable(theirs)
     # What need not be there says so by its default.
     if may == handler_may or what == "body" or "parameter" in what:
@@ -300,36 +285,11 @@ def _schema(field: Any, mode: Any = "validation") -> Schema:
         return {}
 
 
-def _types(side: _Side) -> frozenset[str]:
-    """The JSON types a schema admits, without null; empty when it does not say."""
-    schema = resolve(side.schema, side.root)
-    declared = schema.get("type")
-    if declared is not None:
-        names = [declared] if isinstance(declared, str) else declared
-        return frozenset(name for name in names if name != "null")
-    values = schema.get("enum", [schema["const"]] if "const" in schema else None)
-    if values is not None:
-        return frozenset(_JSON_TYPES[type(value)] for value in values if type(value) in _JSON_TYPES)
-    for key in ("anyOf", "oneOf", "allOf"):
-        if key in schema:
-            parts = [_types(side.at(part)) for part in schema[key] if part != {"type": "null"}]
-            return frozenset().union(*parts) if all(parts) else frozenset()
-    return frozenset()
-
-
-def _is_nullable(side: _Side) -> bool:
+def _is_nullable(side: Side) -> bool:
     schema = resolve(side.schema, side.root)
     if schema.get("type") == "null":
         return True
     return any(_is_nullable(side.at(part)) for part in schema.get("anyOf") or ())
-
-
-def _need(required: bool) -> str:
-    return "required" if required else "optional"
-
-
-def _named(types: frozenset[str]) -> str:
-    return " or ".join(sorted(types))
 
 
 def _limited(name: str, limit: Any) -> str:

@@ -12,6 +12,8 @@ Example:
             assert client.get("/").json() == {"hello": "world"}
     ```
 
+`assert_twins` compares a native handler with the Python body of its route.
+
 What differs from Starlette's client, because there is a real connection:
 
 - `request.client` is the connection's address; the `client` argument is accepted and not used.
@@ -30,6 +32,7 @@ except (ImportError, RuntimeError) as error:
     raise ImportError("bimetal.testing needs httpx and websockets: pip install 'bimetal[testing]'") from error
 
 from bimetal.testing.client import TestClient
+from bimetal.testing.twins import TwinCase, assert_twins
 from bimetal.testing.websocket import WebSocketDenialResponse, WebSocketTestSession
 
-__all__ = ["TestClient", "WebSocketDenialResponse", "WebSocketTestSession"]
+__all__ = ["TestClient", "TwinCase", "WebSocketDenialResponse", "WebSocketTestSession", "assert_twins"]

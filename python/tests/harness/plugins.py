@@ -38,6 +38,14 @@ def hot_plugin() -> Path:
     return cargo_build("examples/hybrid/hot", PLUGIN_TARGET) / "libhot.so"
 
 
+def counters_plugin() -> Path:
+    return cargo_build("examples/shared-state/counters", PLUGIN_TARGET) / "libcounters.so"
+
+
+def notes_plugin() -> Path:
+    return cargo_build("examples/database/notes", PLUGIN_TARGET) / "libnotes.so"
+
+
 def native_only_program() -> Path:
     return cargo_build("examples/native-only", PROGRAM_TARGET) / "native-only"
 
