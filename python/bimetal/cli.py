@@ -178,8 +178,13 @@ def routes(
     native_routes = _native_routes(natives)
     with one_line_errors(with_traceback):
         app = load_app(target, app_dir, factory)
-        server = Server(app, plugins=plugins, plugin_hashes=plugin_hashes or None, native=native_routes)
-        server = Server(app, plugins=plugins, installed_plugins=not no_installed_plugins, native=native_routes)
+        server = Server(
+            app,
+            plugins=plugins,
+            plugin_hashes=plugin_hashes or None,
+            installed_plugins=not no_installed_plugins,
+            native=native_routes,
+        )
         plans = server.compile()
         if as_json_text:
             print(json.dumps(as_json(plans), indent=2))

@@ -284,6 +284,24 @@ def test_a_list_of_hashes_on_the_command_line(tmp_path: Path) -> None:
         assert get(server.wait_ready().port, "/version").text == "new"
 
 
+def test_the_table_of_routes_keeps_to_the_list(tmp_path: Path) -> None:
+    library = tmp_path / "gen.so"
+    build(tmp_path)
+    command = [
+        "routes",
+        "parameters:app",
+        "--plugin",
+        str(library),
+        "--native",
+        "/version=gen.version",
+        "--plugin-hash",
+    ]
+    refused = run_bimetal(*command, "0" * 64)
+    assert refused.returncode == 1 and sha256(library) in refused.stderr
+    shown = run_bimetal(*command, sha256(library))
+    assert shown.returncode == 0 and "/version" in shown.stdout, shown.stderr
+
+
 def test_a_handler_that_never_answers(tmp_path: Path) -> None:
     build(tmp_path)
     env = {"FOLDER": str(tmp_path)}
