@@ -26,7 +26,8 @@ RUST_SOURCES := $(shell find runtime native-handlers python/src -name target -pr
 # Crates that are no members of the workspace. The plugins share a target directory, which compiles what they depend on
 # once; the program needs its own, because it links another build of libhot, and cargo gives both the same file name.
 EXAMPLE_CRATES := examples/hybrid/hot examples/shared-state/counters examples/database/notes examples/native-only
-OUTSIDE_CRATES := $(EXAMPLE_CRATES) python/tests/fixtures/faulty python/tests/fixtures/twin
+OUTSIDE_CRATES := $(EXAMPLE_CRATES) python/tests/fixtures/faulty python/tests/fixtures/twin \
+	benches/micro/handlers
 cargo_in = cargo $(1) --quiet --target-dir $(if $(filter %/native-only,$(2)),target/examples,target/plugins) \
 	--manifest-path $(2)/Cargo.toml
 
@@ -36,7 +37,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test conformance differential versions pythons docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
+.PHONY: help run test conformance differential versions pythons bench docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -56,6 +57,9 @@ conformance: build $(SUITE_STAMP) ## Run FastAPI's own tests on applications ser
 differential: build test-tools ## Send generated requests to applications on Bimetal and on uvicorn: the answers must be equal (CASES=20000, SEED=0)
 	PYTHONPATH=python:python/tests $(BIN)/python -m pytest --quiet -p no:cacheprovider python/differential/tests
 	PYTHONPATH=python:python/tests $(BIN)/python -m differential $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(APPS)
+
+bench: ## Measure the parts of a request in process, each beside its rival (BENCH=router for one of them)
+	cargo bench --package bimetal-micro $(if $(BENCH),--bench $(BENCH))
 
 docs-lanes: build ## Write the table of reasons into docs/guide/lanes.md
 	PYTHONPATH=python $(BIN)/python python/tests/unit/lanes_page.py

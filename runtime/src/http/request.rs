@@ -202,7 +202,8 @@ impl Request {
         self.inner.head().connection_type() == ConnectionType::Upgrade
     }
 
-    pub(crate) fn set_params(&mut self, params: Params) {
+    /// Sets the path parameters: what a [`RouteTable`](crate::RouteTable) gives with the route.
+    pub fn set_params(&mut self, params: Params) {
         self.params = params;
     }
 
