@@ -27,7 +27,7 @@ pub(super) fn plain_text(status: StatusCode, mut headers: Fields, text: String) 
 
 /// What a request gets whose host is not served.
 pub(super) fn invalid_host() -> Response {
-    plain_text(StatusCode::BAD_REQUEST, Vec::new(), "Invalid host header".to_owned())
+    plain_text(StatusCode::BAD_REQUEST, Fields::new(), "Invalid host header".to_owned())
 }
 
 /// `RedirectResponse` with status 307.

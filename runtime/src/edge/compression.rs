@@ -3,7 +3,7 @@
 use super::fields::{add_vary, first, remove, set, strip, Fields};
 use super::gzip::{Gzip, GzipStream};
 use super::Noted;
-use crate::http::{header, Body, HeaderValue, Response, StatusCode};
+use crate::http::{header, Body, HeaderName, HeaderValue, Response, StatusCode};
 
 /// Types of content that are compressed already, or must not wait; `audio/*` stands for all types of audio.
 pub const EXCLUDED_CONTENT_TYPES: [&str; 14] = [
@@ -69,7 +69,7 @@ impl Compression {
 
     /// Whether the head of such a response is sent as it is and at once. The head of any other waits for the body's
     /// first part.
-    pub fn passes(&self, status: StatusCode, headers: &Fields) -> bool {
+    pub fn passes(&self, status: StatusCode, headers: &[(HeaderName, HeaderValue)]) -> bool {
         if status == StatusCode::PARTIAL_CONTENT || first(headers, &header::CONTENT_ENCODING).is_some() {
             return true;
         }

@@ -7,7 +7,7 @@ use crate::edge::head_fixture::{get, shown};
 use crate::http::HeaderName;
 
 fn response(status: u16, headers: &[(&'static str, &'static str)], body: impl Into<Body>) -> Response {
-    let headers = headers
+    let headers: Vec<_> = headers
         .iter()
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
         .collect();
@@ -134,10 +134,10 @@ fn streams_and_large_bodies_lose_their_length() {
     for (kind, accepted, encoded) in
         [("text/plain", "gzip", true), ("text/plain", "br", false), ("video/mp4", "gzip", false)]
     {
-        let mut fields = vec![
+        let mut fields = Fields::from_iter([
             (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
             (header::CONTENT_LENGTH, HeaderValue::from_static("5")),
-        ];
+        ]);
         let gzip = Compression::default().after_head(&accepting(accepted), StatusCode::OK, &mut fields);
         assert_eq!(gzip.is_some(), encoded, "{kind} {accepted}");
         assert_eq!(first(&fields, &header::CONTENT_LENGTH).is_none(), encoded, "{kind} {accepted}");

@@ -121,7 +121,7 @@ impl Cors {
             any_header,
             private_network: options.allow_private_network,
             simple,
-            preflight,
+            preflight: preflight.into(),
         })
     }
 

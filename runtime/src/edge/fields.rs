@@ -1,11 +1,13 @@
 //! Header fields edited in place, as Starlette's `MutableHeaders` does it.
 
+pub(super) use crate::http::HeaderFields as Fields;
 use crate::http::{header, HeaderName, HeaderValue};
 
-pub(super) type Fields = Vec<(HeaderName, HeaderValue)>;
-
 /// The first value of `name`.
-pub(super) fn first<'a>(fields: &'a Fields, name: &HeaderName) -> Option<&'a HeaderValue> {
+pub(super) fn first<'a>(
+    fields: &'a [(HeaderName, HeaderValue)],
+    name: &HeaderName,
+) -> Option<&'a HeaderValue> {
     fields.iter().find(|(field, _)| field == name).map(|(_, value)| value)
 }
 

@@ -17,7 +17,7 @@ pub use actix_http::{Method, StatusCode, Version};
 pub use body::{Body, BodyReader, ByteStream};
 pub use head::Head;
 pub use request::Request;
-pub use response::Response;
+pub use response::{HeaderFields, Response};
 pub use task::spawn_local;
 
 pub(crate) use connection::{Connection, Phase, Pulse, Socket};

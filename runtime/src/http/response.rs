@@ -1,14 +1,19 @@
 //! A response, owned, as lanes of every kind hand it over.
 
+use smallvec::SmallVec;
+
 use super::{Body, HeaderName, HeaderValue, StatusCode};
 use crate::{Error, ErrorKind};
+
+/// Header fields of a response. Most have one, the content type: that costs no allocation.
+pub type HeaderFields = SmallVec<[(HeaderName, HeaderValue); 1]>;
 
 /// Status, headers and body. It may cross threads.
 pub struct Response {
     /// The status code.
     pub status: StatusCode,
     /// Header fields; several of one name are all sent. `content-length` is added where the body has one.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub headers: HeaderFields,
     /// The body.
     pub body: Body,
     /// Whether it stands for a failure that nobody handled: it passes none of the [`edge`](crate::edge)'s layers, as a
@@ -19,7 +24,7 @@ pub struct Response {
 impl Response {
     /// A response with `status` and no body.
     pub fn new(status: StatusCode) -> Self {
-        Response { status, headers: Vec::new(), body: Body::Empty, unhandled: false }
+        Response { status, headers: HeaderFields::new(), body: Body::Empty, unhandled: false }
     }
 
     /// The same response with a body.
@@ -35,8 +40,8 @@ impl Response {
     }
 
     /// The same response with these header fields, in place of those it had.
-    pub fn with_headers(mut self, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
-        self.headers = headers;
+    pub fn with_headers(mut self, headers: impl Into<HeaderFields>) -> Self {
+        self.headers = headers.into();
         self
     }
 

@@ -5,7 +5,7 @@ use std::slice;
 use std::sync::Arc;
 
 use bimetal_abi::{BmHeader, BmResponse, BmSlice, RESPONSE_LEASED, RESPONSE_OWNED, RESPONSE_STATIC};
-use bimetal_runtime::http::{header, HeaderName, HeaderValue, StatusCode};
+use bimetal_runtime::http::{header, HeaderFields, HeaderName, HeaderValue, StatusCode};
 use bimetal_runtime::{Body, Response};
 use bytes::Bytes;
 
@@ -62,8 +62,9 @@ pub(super) fn finish(mut lease: Lease, raw: BmResponse, plugin: &Arc<Plugin>) ->
         .filter(|status| (200..=599).contains(status))
         .and_then(|status| StatusCode::from_u16(status).ok())
         .ok_or_else(|| format!("its status {} is not within 200 to 599", raw.status))?;
-    let mut headers =
-        Vec::with_capacity(usize::from(raw.content_type.len > 0) + raw.n_headers.min(MAX_HEADERS) as usize);
+    let mut headers = HeaderFields::with_capacity(
+        usize::from(raw.content_type.len > 0) + raw.n_headers.min(MAX_HEADERS) as usize,
+    );
     if let Some(value) = content_type(raw.content_type)? {
         headers.push((header::CONTENT_TYPE, value));
     }
@@ -117,7 +118,7 @@ fn content_type(raw: BmSlice) -> Result<Option<HeaderValue>, String> {
     }
 }
 
-fn copy_headers(raw: &BmResponse, into: &mut Vec<(HeaderName, HeaderValue)>) -> Result<(), String> {
+fn copy_headers(raw: &BmResponse, into: &mut HeaderFields) -> Result<(), String> {
     if raw.n_headers == 0 {
         return Ok(());
     }
