@@ -37,7 +37,7 @@ fn dispatch(criterion: &mut Criterion) {
             bencher.iter_batched(
                 || routed(&table, path),
                 |request| black_box(answer(&table, black_box(request))),
-                BatchSize::SmallInput,
+                BatchSize::NumIterations(64),
             );
         });
     }

@@ -5,11 +5,12 @@ use std::ffi::c_void;
 use bimetal_abi::{BmRequest, BmSlice};
 use bimetal_runtime::{Head, Request};
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::{Readiness, ServerState};
 
 /// Path parameters that need no allocation; routes rarely have more.
-const INLINE_PARAMS: usize = 8;
+const INLINE_PARAMS: usize = 4;
 
 /// A request copied off its I/O worker.
 pub(super) struct Detached {
@@ -94,8 +95,7 @@ impl<'a> Source<'a> {
 /// What a [`BmRequest`] points to, apart from the request itself. It must stay where it is while that is in use.
 pub(super) struct Frame<'a> {
     context: Context<'a>,
-    inline: [BmSlice; INLINE_PARAMS],
-    spilled: Vec<BmSlice>,
+    params: SmallVec<[BmSlice; INLINE_PARAMS]>,
 }
 
 /// What [`BmRequest::ctx`] points to.
@@ -112,24 +112,15 @@ impl Context<'_> {
 
 impl<'a> Frame<'a> {
     pub(super) fn new(source: Source<'a>, readiness: &'a Readiness) -> Self {
-        Frame {
-            context: Context { source, readiness },
-            inline: [BmSlice::EMPTY; INLINE_PARAMS],
-            spilled: Vec::new(),
-        }
+        Frame { context: Context { source, readiness }, params: SmallVec::new() }
     }
 
     /// The request for the ABI: valid as long as this frame and its source stay where they are.
     pub(super) fn request(&mut self, order: &[usize], reads_body: bool) -> BmRequest {
         let source = self.context.source;
-        let values = order.iter().map(|index| BmSlice::borrow_str(source.param(*index)));
-        let params = if order.len() <= INLINE_PARAMS {
-            self.inline.iter_mut().zip(values).for_each(|(slot, value)| *slot = value);
-            self.inline.as_ptr()
-        } else {
-            self.spilled = values.collect();
-            self.spilled.as_ptr()
-        };
+        for index in order {
+            self.params.push(BmSlice::borrow_str(source.param(*index)));
+        }
         BmRequest {
             size: size_of::<BmRequest>() as u32,
             n_params: order.len() as u32,
@@ -137,7 +128,7 @@ impl<'a> Frame<'a> {
             path: BmSlice::borrow_str(source.path()),
             query: BmSlice::borrow_str(source.query()),
             body: if reads_body { BmSlice::borrow(source.body()) } else { BmSlice::EMPTY },
-            params,
+            params: self.params.as_ptr(),
             ctx: (&raw const self.context).cast::<c_void>(),
             deadline_ns: 0,
         }

@@ -152,6 +152,7 @@ impl Bound {
     }
 
     /// Calls a sync or blocking handler, here and now.
+    #[inline]
     fn answer(&self, call: CallFn, source: Source<'_>) -> Response {
         let handler = self.handler();
         let mut frame = Frame::new(source, &self.readiness);
@@ -161,11 +162,20 @@ impl Bound {
         // SAFETY: the checked plugin's function with its own state and data; the request and what it points to live in
         // `frame` and `source`, the lent buffer in `lease`, all beyond the call.
         let result = unsafe { call(self.plugin.state.0, handler.data.0, &request, &mut raw) };
-        self.conclude(result, lease, raw).unwrap_or_else(|fault| self.report(&fault, source))
+        match self.conclude(result, &mut lease, &raw) {
+            Ok(response) => response,
+            Err(fault) => self.report(&fault, source),
+        }
     }
 
     /// The response, if the handler wrote a valid one.
-    fn conclude(&self, result: u32, lease: Lease, raw: bimetal_abi::BmResponse) -> Result<Response, Fault> {
+    #[inline]
+    fn conclude(
+        &self,
+        result: u32,
+        lease: &mut Lease,
+        raw: &bimetal_abi::BmResponse,
+    ) -> Result<Response, Fault> {
         match result {
             RESULT_OK => response::finish(lease, raw, &self.plugin).map_err(Fault::BadResponse),
             RESULT_PANIC => Err(Fault::Panicked),
@@ -174,6 +184,7 @@ impl Bound {
     }
 
     /// Counts and logs a fault, and gives the answer for the client, which does not learn what went wrong.
+    #[cold]
     fn report(&self, fault: &Fault, source: Source<'_>) -> Response {
         let handler = &self.handler().info;
         let (method, path) = (source.method(), source.path());

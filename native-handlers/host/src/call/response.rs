@@ -18,10 +18,6 @@ const MAX_HEADERS: u32 = 1024;
 /// Header fields that say how the message is framed: the server writes them.
 const FRAMING: [HeaderName; 3] = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION];
 
-static JSON: HeaderValue = HeaderValue::from_static("application/json");
-static TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-static BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
-
 /// Gives back what a plugin lent, once.
 struct Release {
     owner: *mut c_void,
@@ -55,23 +51,26 @@ impl AsRef<[u8]> for OwnedBody {
 }
 
 /// The response, or what is wrong with it. What the plugin lent is given back in both cases.
-pub(super) fn finish(mut lease: Lease, raw: BmResponse, plugin: &Arc<Plugin>) -> Result<Response, String> {
+#[inline]
+pub(super) fn finish(lease: &mut Lease, raw: &BmResponse, plugin: &Arc<Plugin>) -> Result<Response, String> {
     let release = Release { owner: raw.owner, release: raw.release };
     let status = u16::try_from(raw.status)
         .ok()
         .filter(|status| (200..=599).contains(status))
         .and_then(|status| StatusCode::from_u16(status).ok())
         .ok_or_else(|| format!("its status {} is not within 200 to 599", raw.status))?;
-    let mut headers = HeaderFields::with_capacity(
-        usize::from(raw.content_type.len > 0) + raw.n_headers.min(MAX_HEADERS) as usize,
-    );
-    if let Some(value) = content_type(raw.content_type)? {
-        headers.push((header::CONTENT_TYPE, value));
+    let mut headers = match content_type(raw.content_type)? {
+        // In place, where most responses have their only field.
+        Some(value) => HeaderFields::from_buf([(header::CONTENT_TYPE, value)]),
+        None => HeaderFields::new(),
+    };
+    if raw.n_headers > 0 {
+        copy_headers(raw, &mut headers)?;
     }
-    copy_headers(&raw, &mut headers)?;
-    Ok(Response::new(status).with_headers(headers).with_body(body(&mut lease, &raw, release, plugin)?))
+    Ok(Response { status, headers, body: body(lease, raw, release, plugin)?, unhandled: false })
 }
 
+#[inline]
 fn body(lease: &mut Lease, raw: &BmResponse, release: Release, plugin: &Arc<Plugin>) -> Result<Body, String> {
     let missing = || format!("its body is a null pointer with a length of {}", raw.len);
     match raw.kind {
@@ -106,27 +105,30 @@ fn body(lease: &mut Lease, raw: &BmResponse, release: Release, plugin: &Arc<Plug
     }
 }
 
+#[inline]
 fn content_type(raw: BmSlice) -> Result<Option<HeaderValue>, String> {
     // SAFETY: valid until `release`, which is not called before this returns.
     match unsafe { raw.bytes() } {
         None => Err("its content type is a null pointer with a length".to_owned()),
         Some([]) => Ok(None),
-        Some(known) if known == JSON.as_bytes() => Ok(Some(JSON.clone())),
-        Some(known) if known == TEXT.as_bytes() => Ok(Some(TEXT.clone())),
-        Some(known) if known == BYTES.as_bytes() => Ok(Some(BYTES.clone())),
+        Some(b"application/json") => Ok(Some(const { HeaderValue::from_static("application/json") })),
+        Some(b"text/plain; charset=utf-8") => {
+            Ok(Some(const { HeaderValue::from_static("text/plain; charset=utf-8") }))
+        }
+        Some(b"application/octet-stream") => {
+            Ok(Some(const { HeaderValue::from_static("application/octet-stream") }))
+        }
         Some(other) => header_value(b"content-type", other).map(Some),
     }
 }
 
 fn copy_headers(raw: &BmResponse, into: &mut HeaderFields) -> Result<(), String> {
-    if raw.n_headers == 0 {
-        return Ok(());
-    }
     if raw.n_headers > MAX_HEADERS || raw.headers.is_null() || !raw.headers.is_aligned() {
         return Err(format!("its list of {} header fields cannot be read", raw.n_headers));
     }
     // SAFETY: not null, aligned, and the plugin says that so many are there until `release`.
     let fields: &[BmHeader] = unsafe { slice::from_raw_parts(raw.headers, raw.n_headers as usize) };
+    into.reserve(fields.len());
     for field in fields {
         // SAFETY: valid until `release`, which is not called before this returns.
         let (name, value) = unsafe { (field.name.bytes(), field.value.bytes()) };

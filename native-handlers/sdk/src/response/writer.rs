@@ -92,6 +92,7 @@ impl<'a> ResponseWriter<'a> {
     ///     }
     /// }
     /// ```
+    #[inline]
     pub fn write(&mut self, bytes: &[u8]) {
         match self.spare(bytes.len()) {
             Some(spare) => {
@@ -224,24 +225,30 @@ impl<'a> ResponseWriter<'a> {
     }
 
     /// The place behind what is written, with room for `additional` bytes.
+    #[inline]
     fn spare(&mut self, additional: usize) -> Option<*mut u8> {
         if self.raw.kind != RESPONSE_LEASED {
             return None;
         }
         let wanted = self.raw.len.checked_add(additional)?;
         if wanted > self.raw.cap {
-            let grow = host::table()?.response_grow?;
-            // SAFETY: the host's function with the response of the running call, of which `len` bytes are written.
-            if unsafe { grow(self.raw, wanted) } != RESULT_OK || self.raw.cap < wanted {
-                return None;
-            }
+            self.grow(wanted)?;
         }
         // SAFETY: `len` is within the buffer's `cap` bytes.
         Some(unsafe { self.raw.buf.add(self.raw.len) })
     }
+
+    /// Has the host lend at least `wanted` bytes.
+    #[cold]
+    fn grow(&mut self, wanted: usize) -> Option<()> {
+        let grow = host::table()?.response_grow?;
+        // SAFETY: the host's function with the response of the running call, of which `len` bytes are written.
+        (unsafe { grow(self.raw, wanted) } == RESULT_OK && self.raw.cap >= wanted).then_some(())
+    }
 }
 
 impl io::Write for ResponseWriter<'_> {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         ResponseWriter::write(self, bytes);
         if self.failed {
@@ -250,18 +257,25 @@ impl io::Write for ResponseWriter<'_> {
         Ok(bytes.len())
     }
 
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        io::Write::write(self, bytes).map(|_| ())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
 impl WriteExt for ResponseWriter<'_> {
+    #[inline]
     fn reserve_with(&mut self, additional: usize) -> io::Result<&mut [MaybeUninit<u8>]> {
         let spare = self.spare(additional).ok_or(io::ErrorKind::OutOfMemory)?;
         // SAFETY: room for so many bytes, lent for writing, borrowed like `self`.
         Ok(unsafe { slice::from_raw_parts_mut(spare.cast(), additional) })
     }
 
+    #[inline]
     unsafe fn flush_len(&mut self, additional: usize) -> io::Result<()> {
         self.raw.len += additional;
         Ok(())
