@@ -36,7 +36,7 @@ impl EdgeLayer {
     #[new]
     fn new(kind: &str, config: &Bound<'_, PyDict>) -> PyResult<Self> {
         let layer = match kind {
-            "cors" => Cors::new(cors(config)?).map(Layer::Cors),
+            "cors" => Cors::new(cors(config)?).map(|cors| Layer::Cors(cors.into())),
             "gzip" => {
                 let excluded: Vec<String> = option(config, "exclude_content_types")?;
                 Ok(Layer::Compression(Compression::new(

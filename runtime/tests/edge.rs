@@ -13,7 +13,7 @@ use common::{get, get_later, route, Chunks, Client, Reply};
 fn cors() -> Layer {
     let options =
         CorsOptions { allow_origins: vec!["https://a.example".to_owned()], ..CorsOptions::default() };
-    Layer::Cors(Cors::new(options).unwrap())
+    Layer::Cors(Cors::new(options).unwrap().into())
 }
 
 fn hosts() -> Layer {

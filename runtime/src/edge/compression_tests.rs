@@ -93,7 +93,7 @@ fn excluded_types_are_read_without_case_and_parameters() {
     }
     // A star in another place stands for itself.
     let odd = Compression::new(0, 9, &["*", "*/*"]);
-    assert!(!odd.passes(StatusCode::OK, &vec![(header::CONTENT_TYPE, HeaderValue::from_static("text/html"))]));
+    assert!(!odd.passes(StatusCode::OK, &[(header::CONTENT_TYPE, HeaderValue::from_static("text/html"))]));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::http::{Request, Response};
 #[derive(Clone, Debug)]
 pub enum Layer {
     /// Cross-origin requests.
-    Cors(Cors),
+    Cors(Box<Cors>),
     /// gzip for responses.
     Compression(Compression),
     /// Which hosts are served.
@@ -47,7 +47,7 @@ impl Layer {
 /// use bimetal_runtime::edge::{Compression, Cors, CorsOptions, Edge, Layer};
 ///
 /// let options = CorsOptions { allow_origins: vec!["https://example.org".to_owned()], ..CorsOptions::default() };
-/// let layers = vec![Layer::Cors(Cors::new(options).unwrap()), Layer::Compression(Compression::default())];
+/// let layers = vec![Layer::Cors(Cors::new(options).unwrap().into()), Layer::Compression(Compression::default())];
 /// let edge = Edge::new(layers.into_iter().map(Arc::new).collect(), "");
 /// assert!(!edge.is_empty());
 /// ```

@@ -11,7 +11,7 @@ fn edge(layers: Vec<Layer>) -> Arc<Edge> {
 
 fn cors() -> Layer {
     let options = CorsOptions { allow_origins: vec!["*".to_owned()], ..CorsOptions::default() };
-    Layer::Cors(Cors::new(options).unwrap())
+    Layer::Cors(Cors::new(options).unwrap().into())
 }
 
 fn gzip() -> Layer {
