@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 
 use super::gate::{Announced, Gate};
 use super::websocket;
+use crate::lane::Wakes;
 
 /// What the server waits for on a connection, since which tick of its worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,6 @@ pub(crate) enum Phase {
 }
 
 /// What every connection of an I/O worker may ask about it.
-#[derive(Default)]
 pub(crate) struct Pulse {
     /// Time, in ticks of the worker's choice.
     pub(crate) tick: Cell<u32>,
@@ -38,6 +38,19 @@ pub(crate) struct Pulse {
     pub(crate) draining: Cell<bool>,
     /// The worker's runtime ends: no task can be started any more.
     pub(crate) stopped: Cell<bool>,
+    /// How other threads wake the worker's tasks.
+    pub(crate) wakes: Arc<Wakes>,
+}
+
+impl Pulse {
+    pub(crate) fn new() -> Rc<Pulse> {
+        Rc::new(Pulse {
+            tick: Cell::new(0),
+            draining: Cell::new(false),
+            stopped: Cell::new(false),
+            wakes: Wakes::new(),
+        })
+    }
 }
 
 /// The state of a connection. It belongs to its I/O worker.
@@ -56,6 +69,8 @@ pub(crate) struct Connection {
     stalled: Cell<Option<u32>>,
     /// Wakes the task that serves the connection.
     task: RefCell<Option<Waker>>,
+    /// The task's waker as it last was, and what other threads get in its place.
+    gathering: RefCell<Option<(Waker, Waker)>>,
     websocket: RefCell<Option<Arc<websocket::Link>>>,
 }
 
@@ -71,6 +86,7 @@ impl Connection {
             timed_out: Cell::new(false),
             stalled: Cell::new(None),
             task: RefCell::new(None),
+            gathering: RefCell::new(None),
             websocket: RefCell::new(None),
         })
     }
@@ -157,6 +173,19 @@ impl Connection {
             link.go_away();
         }
         self.wake();
+    }
+
+    /// For whom another thread is to wake: the same task as `waker`, see [`Wakes`].
+    pub(crate) fn gathering(&self, waker: &Waker) -> Waker {
+        let mut known = self.gathering.borrow_mut();
+        match &*known {
+            Some((task, gathering)) if task.will_wake(waker) => gathering.clone(),
+            _ => {
+                let gathering = self.pulse.wakes.gathering(waker);
+                *known = Some((waker.clone(), gathering.clone()));
+                gathering
+            }
+        }
     }
 
     fn remember_task(&self, waker: &Waker) {

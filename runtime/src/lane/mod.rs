@@ -8,10 +8,12 @@ mod mailbox;
 #[cfg(not(bimetal_loom))]
 mod runners;
 mod sync;
+mod wakes;
 
 pub use mailbox::Mailbox;
 #[cfg(not(bimetal_loom))]
 pub use runners::{Batch, Limits, Refusal, Runners, Work};
+pub(crate) use wakes::Wakes;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::worker::Worker;
 use crate::edge::{AccessEntry, Edge, Passage};
@@ -84,6 +85,11 @@ impl Exchange {
     /// The route whose handler answers, if it came to that.
     pub(super) fn route(&self) -> Option<&Route> {
         self.routed.as_deref()
+    }
+
+    /// What other threads wake the connection's task by.
+    pub(super) fn gathering(&self, waker: &Waker) -> Option<Waker> {
+        self.connection.as_ref().map(|connection| connection.gathering(waker))
     }
 
     fn lane(&self) -> Option<LaneKind> {

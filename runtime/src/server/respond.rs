@@ -126,7 +126,10 @@ fn answer_to_panic(route: &Route, panic: &str) -> Response {
 
 impl Later {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Framed>> {
-        let response = match catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(cx))) {
+        // Whoever answers on another thread may answer many at a time.
+        let gathering = self.exchange.as_ref().and_then(|exchange| exchange.gathering(cx.waker()));
+        let mut cx = Context::from_waker(gathering.as_ref().unwrap_or(cx.waker()));
+        let response = match catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(&mut cx))) {
             Ok(poll) => ready!(poll),
             Err(panic) => match self.exchange.as_ref().and_then(Exchange::route) {
                 Some(route) => answer_to_panic(route, panic_message(&*panic)),

@@ -146,7 +146,7 @@ impl Worker {
             config,
             routes: Cached::new(routes),
             counters,
-            pulse: Rc::default(),
+            pulse: Pulse::new(),
             connections: RefCell::default(),
             vacant: RefCell::default(),
             watcher: Cell::new(None),
@@ -247,6 +247,8 @@ async fn serve(
             drop(open);
         });
     };
+    let wakes = Arc::clone(&worker.pulse.wakes);
+    spawn_local(poll_fn(move |cx| wakes.deliver(cx)));
     spawn_local(reap_slow_clients(worker.clone()));
     let _ = ready.send(Ok(()));
 
