@@ -27,9 +27,12 @@ RUST_SOURCES := $(shell find runtime native-handlers python/src -name target -pr
 # once; the program needs its own, because it links another build of libhot, and cargo gives both the same file name.
 EXAMPLE_CRATES := examples/hybrid/hot examples/shared-state/counters examples/database/notes examples/native-only
 OUTSIDE_CRATES := $(EXAMPLE_CRATES) python/tests/fixtures/faulty python/tests/fixtures/twin \
-	benches/micro/handlers
+	benches/micro/handlers benches/load/actix benches/load/natives
 cargo_in = cargo $(1) --quiet --target-dir $(if $(filter %/native-only,$(2)),target/examples,target/plugins) \
 	--manifest-path $(2)/Cargo.toml
+
+LOAD := PYTHONPATH=benches $(BIN)/python -m load
+LOAD_OPTIONS := $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 # Every Rust build looks at the same interpreter, whichever starts it.
 export PYO3_PYTHON := $(PYPATH)
@@ -37,7 +40,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test conformance differential versions pythons bench docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
+.PHONY: help run test conformance differential versions pythons bench bench-natives bench-peers bench-tools docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -60,6 +63,15 @@ differential: build test-tools ## Send generated requests to applications on Bim
 
 bench: ## Measure the parts of a request in process, each beside its rival (BENCH=router for one of them)
 	cargo bench --package bimetal-micro $(if $(BENCH),--bench $(BENCH))
+
+# What a stranger reruns: wrk against the systems in turns, server and client on a core each. See docs/performance.md.
+bench-natives: build bench-tools ## Native routes beside the same routes in actix-web alone, also with 200 routes registered (ROUNDS=5, WRITE=yes)
+	$(LOAD) --systems 'actix-web;bimetal, native' --base actix-web $(LOAD_OPTIONS) $(if $(WRITE),--write docs/performance.md --section natives)
+	$(LOAD) --systems 'actix-web;bimetal, native' --base actix-web $(LOAD_OPTIONS) --routes 196 \
+		$(if $(WRITE),--write docs/performance.md --section natives-200)
+
+bench-peers: build bench-tools ## The same routes on other servers and frameworks, each in an environment of its own (ROUNDS=5, WRITE=yes)
+	$(LOAD) $(LOAD_OPTIONS) $(if $(WRITE),--plot docs/performance.svg --write docs/performance.md --section peers)
 
 docs-lanes: build ## Write the table of reasons into docs/guide/lanes.md
 	PYTHONPATH=python $(BIN)/python python/tests/unit/lanes_page.py
@@ -87,9 +99,9 @@ rust-check: $(VENV_STAMP)
 
 python-check: build test-tools
 	$(BIN)/ruff check --quiet python
-	$(BIN)/ruff check --quiet --config python/pyproject.toml examples
+	$(BIN)/ruff check --quiet --config python/pyproject.toml examples benches
 	$(BIN)/ruff format --quiet --check python
-	$(BIN)/ruff format --quiet --check --config python/pyproject.toml examples
+	$(BIN)/ruff format --quiet --check --config python/pyproject.toml examples benches
 	cd python && $(abspath $(BIN))/mypy
 
 # The extension's own crate cannot link a test program, because its Python symbols come from the interpreter that loads
@@ -111,10 +123,14 @@ python-test: build examples test-tools
 
 test-tools: $(TEST_STAMP)
 
+bench-tools: $(VENV_STAMP)
+	@command -v wrk >/dev/null || { echo "error: wrk is missing (Debian: apt-get install wrk)" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet -r benches/load/requirements/plot.txt
+
 clean: ## Remove everything that was built or installed here
 	rm -rf $(VENV) target .cache .mypy_cache .ruff_cache .pytest_cache python/.mypy_cache python/.ruff_cache python/tests/.pytest_cache
 	for crate in $(OUTSIDE_CRATES); do rm -rf $$crate/target; done
-	find python examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	find python examples benches -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f python/bimetal/_core*.so
 
 $(VENV_STAMP):

@@ -1,0 +1,64 @@
+"""Getting the systems ready: environments with pinned packages, and the crates."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+import zlib
+from pathlib import Path
+
+from .systems import HERE, ROOT, System
+
+_CACHE = ROOT / ".cache" / "load"
+
+
+class NotInstalled(Exception):
+    """A system cannot be had here; the text says why."""
+
+
+def prepare(system: System, python: Path) -> dict[str, str]:
+    """Installs what `system` needs and gives the values of its command's placeholders.
+
+    `python` is the interpreter of Bimetal's own environment. Raises `NotInstalled` with what the installer said last.
+    """
+    if sys.version_info[:2] < system.python:
+        raise NotInstalled(f"needs Python {system.python[0]}.{system.python[1]}")
+    interpreter = python if system.requirements is None else _environment(system.requirements)
+    for crate in system.crates:
+        _run(
+            ["cargo", "build", "--release", "--quiet", "--manifest-path", str(HERE / crate / "Cargo.toml")],
+            "--target-dir",
+            str(_crates().parent),
+        )
+    return {
+        "python": str(interpreter),
+        "bin": str(interpreter.parent),
+        "crates": str(_crates()),
+        "apps": str(HERE / "apps"),
+    }
+
+
+def _crates() -> Path:
+    return ROOT / "target" / "plugins" / "release"
+
+
+def _environment(name: str) -> Path:
+    """The interpreter of the environment with the packages of `requirements/<name>.txt`, made where it is missing."""
+    pins = HERE / "requirements" / f"{name}.txt"
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    place = _CACHE / f"{name}-{version}-{zlib.crc32(pins.read_bytes()):08x}"
+    interpreter = place / "bin" / "python"
+    made = place / ".made"
+    if not made.exists():
+        venv.create(place, with_pip=True, clear=True)
+        _run([str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(pins)])
+        made.touch()
+    return interpreter
+
+
+def _run(command: list[str], *more: str) -> None:
+    done = subprocess.run([*command, *more], capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
+        raise NotInstalled(f"{Path(command[0]).name} failed: {last}")
