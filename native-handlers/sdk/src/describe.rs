@@ -29,6 +29,7 @@ pub struct Operation {
     required_form_fields: Vec<String>,
     response: Option<Value>,
     reads_body: bool,
+    streams: bool,
     pub(crate) state: Option<StateType>,
     input: SchemaGenerator,
     output: SchemaGenerator,
@@ -104,6 +105,8 @@ impl Slot {
 pub(crate) struct Description {
     pub(crate) params: Vec<String>,
     pub(crate) reads_body: bool,
+    /// Whether it answers with a stream.
+    pub(crate) streams: bool,
     pub(crate) definitions: Arc<Definitions>,
     pub(crate) meta_json: String,
 }
@@ -122,6 +125,7 @@ impl Operation {
             required_form_fields: Vec::new(),
             response: None,
             reads_body: false,
+            streams: false,
             state: None,
             input: settings.clone().for_deserialize().into_generator(),
             output: settings.for_serialize().into_generator(),
@@ -317,6 +321,13 @@ impl Operation {
         self.response = Some(json!({"status": 307, "content_type": null, "schema": null}));
     }
 
+    /// The response is a stream, of which nothing more is known: no content type either, as FastAPI has it of a
+    /// `StreamingResponse`.
+    pub(crate) fn stream_response(&mut self) {
+        self.streams = true;
+        self.empty_response();
+    }
+
     /// The response has no body.
     pub(crate) fn empty_response(&mut self) {
         self.response = Some(json!({"status": 200, "content_type": null, "schema": null}));
@@ -376,6 +387,7 @@ impl Operation {
         Description {
             params: self.params,
             reads_body: self.reads_body,
+            streams: self.streams,
             definitions: Arc::new(definitions),
             meta_json: meta.to_string(),
         }

@@ -184,7 +184,7 @@ pub(crate) unsafe extern "C" fn retire(state: *mut c_void) -> u32 {
 }
 
 /// The panic barrier. What a handler leaves half done is the handler's own: its state is shared as it is anyway.
-fn guard(entry: impl FnOnce() -> u32) -> u32 {
+pub(crate) fn guard(entry: impl FnOnce() -> u32) -> u32 {
     match catch_unwind(AssertUnwindSafe(entry)) {
         Ok(result) => result,
         Err(panic) => {

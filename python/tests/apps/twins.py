@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 from fastapi import Body, Cookie, FastAPI, Form, Header, HTTPException, Path, Query, Response
-from fastapi.responses import PlainTextResponse, RedirectResponse
+from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
@@ -230,6 +230,16 @@ def missing() -> Dim:
     raise HTTPException(404, "no such thing", {"X-Why": "never was"})
 
 
+def rows(count: int, broken: bool = False) -> StreamingResponse:
+    def lines() -> Iterator[str]:
+        for number in range(count):
+            yield f"{number},{number * number}\n"
+        if broken:
+            raise OSError("the table is gone")
+
+    return StreamingResponse(lines(), media_type="text/csv")
+
+
 #: Method, path, handler, the Python function, and what else the decorator is told.
 ROUTES: list[tuple[str, str, str, Callable[..., Any], dict[str, Any]]] = [
     ("GET", "/path/{number}/{ratio}/{flag}/{color}", "path", path, {}),
@@ -258,6 +268,7 @@ ROUTES: list[tuple[str, str, str, Callable[..., Any], dict[str, Any]]] = [
     ("GET", "/plain", "plain", plain, {"response_class": PlainTextResponse}),
     ("POST", "/created", "created", created, {"status_code": 201}),
     ("GET", "/missing", "missing", missing, {}),
+    ("GET", "/rows/{count}", "rows", rows, {"response_class": StreamingResponse}),
 ]
 
 

@@ -120,7 +120,7 @@ impl Future for Flight {
             ready!(sleep.as_mut().poll(cx));
             Err(Fault::TimedOut)
         } else {
-            bound.conclude(result, lease, raw)
+            bound.conclude(result, lease, raw, Source::Live(&this.request))
         };
         this.future.poll = None;
         Poll::Ready(concluded.unwrap_or_else(|fault| bound.report(&fault, Source::Live(&this.request))))

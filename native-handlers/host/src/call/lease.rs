@@ -50,6 +50,7 @@ impl Lease {
             lease: ptr::from_mut(self).cast(),
             owner: ptr::null_mut(),
             release: None,
+            next: None,
         }
     }
 

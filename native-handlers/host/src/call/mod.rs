@@ -5,6 +5,7 @@ mod frame;
 mod lease;
 mod pool;
 mod response;
+mod stream;
 mod table;
 
 use std::fmt;
@@ -161,13 +162,20 @@ impl Bound {
         // SAFETY: the checked plugin's function with its own state and data; the request and what it points to live in
         // `frame` and `source`, the lent buffer in `lease`, all beyond the call.
         let result = unsafe { call(self.plugin.state.0, handler.data.0, &request, &mut raw) };
-        self.conclude(result, lease, raw).unwrap_or_else(|fault| self.report(&fault, source))
+        self.conclude(result, lease, raw, source).unwrap_or_else(|fault| self.report(&fault, source))
     }
 
     /// The response, if the handler wrote a valid one.
-    fn conclude(&self, result: u32, lease: Lease, raw: bimetal_abi::BmResponse) -> Result<Response, Fault> {
+    fn conclude(
+        &self,
+        result: u32,
+        lease: Lease,
+        raw: bimetal_abi::BmResponse,
+        source: Source<'_>,
+    ) -> Result<Response, Fault> {
+        let head_only = source.method() == "HEAD";
         match result {
-            RESULT_OK => response::finish(lease, raw, &self.plugin).map_err(Fault::BadResponse),
+            RESULT_OK => response::finish(lease, raw, self, head_only).map_err(Fault::BadResponse),
             RESULT_PANIC => Err(Fault::Panicked),
             other => Err(Fault::BadResponse(format!("it returned {other}, which means nothing"))),
         }
