@@ -64,7 +64,11 @@ pub fn c_plugin(name: &str, macros: &[&str]) -> PathBuf {
 
 /// Compiles a C source into a shared library.
 pub fn compile(source: &Path, library: &Path, macros: &[&str]) {
-    let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../abi");
+    compile_against(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../abi"), source, library, macros);
+}
+
+/// The same, against the `bimetal.h` of this folder.
+pub fn compile_against(include: &Path, source: &Path, library: &Path, macros: &[&str]) {
     let built = Command::new("cc")
         .args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-I"])
         .arg(include)
