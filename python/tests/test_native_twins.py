@@ -140,6 +140,9 @@ RESPONSES = [
     *gets("/moved", "?to=/a", "?to=/%C3%A4%20b%3Fx%3D1", "?to=", ""),
     case("GET", "/plain"),
     case("GET", "/missing"),
+    case("DELETE", "/removed"),
+    *posts("/accepted", JSON, '{"w":3,"h":4}', "{}"),
+    *posts("/stored", JSON, '{"w":3,"h":4}', '{"w":0,"h":4}', "{}"),
     *gets("/rows", "/0", "/1", "/2000", "/2?broken=false", "/x", "/-1"),
     *posts("/created", JSON, '{"w":3,"h":4}', '{"w":3,"h":0.1}', "{}"),
 ]

@@ -145,6 +145,10 @@ REPLACED = {
         compiled('PARAM="length"'),
         ["reload:", "route GET /owned/{size}", "path parameter 'size'", "path parameter 'length'", "restart"],
     ),
+    "status": (
+        compiled(r'META="{\"status\": 203}"'),
+        ["reload:", "route GET /declared/{size}", "the status code is 202 in the stub, 203 in the handler", "restart"],
+    ),
 }
 
 
@@ -174,6 +178,7 @@ def test_at_a_reload(served: ServerProcess, folder: Path, case: str) -> None:
         assert "\n" not in refused.json()
         assert connection.request("GET", "/version").text == "old"
     assert get(served.port, "/owned/10").text == "o" * 10
+    assert get(served.port, "/declared/10").status == 202
 
 
 def test_after_all_that_a_good_version_is_taken(served: ServerProcess, folder: Path) -> None:

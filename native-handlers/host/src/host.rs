@@ -190,6 +190,7 @@ impl Host {
             order: order.into(),
             readiness: readiness.clone(),
             route: None,
+            status: 200,
             deadline: DEFAULT_DEADLINE,
             counters: Arc::clone(&self.shared.counters),
             pool: Arc::clone(&self.shared.pool),

@@ -308,3 +308,32 @@ fn two_servers_share_a_plugin_and_tell_their_own_state() {
     drop(hosts);
     assert_eq!(second.get("/ping").text(), "pong");
 }
+
+#[test]
+fn a_routes_status_is_that_of_responses_that_set_none() {
+    let host = probe();
+    host.load(&support::c_plugin("statuses", &["PLUGIN_NAME=\"statuses\""]), None).unwrap();
+    let server = Served::with_status(
+        &host,
+        &[
+            ("/echo/{rest:path}", "probe.echo"),
+            ("/later/{rest:path}", "probe.echo_later"),
+            ("/blocking", "probe.named"),
+            ("/c", "statuses.hello"),
+            ("/created", "probe.created"),
+            ("/panics", "probe.panics"),
+        ],
+        202,
+    );
+    let mut client = server.client();
+    for (target, status) in [
+        ("/echo/x", 202),
+        ("/later/x", 202),
+        ("/blocking", 202),
+        ("/c", 202),
+        ("/created", 201),
+        ("/panics", 500),
+    ] {
+        assert_eq!(client.get(target).status, status, "{target}");
+    }
+}

@@ -28,6 +28,8 @@ pub struct Operation {
     form_fields: Option<Map<String, Value>>,
     required_form_fields: Vec<String>,
     response: Option<Value>,
+    /// The status code that the attribute names.
+    status: Option<u16>,
     reads_body: bool,
     streams: bool,
     pub(crate) state: Option<StateType>,
@@ -124,6 +126,7 @@ impl Operation {
             form_fields: None,
             required_form_fields: Vec::new(),
             response: None,
+            status: None,
             reads_body: false,
             streams: false,
             state: None,
@@ -333,6 +336,19 @@ impl Operation {
         self.response = Some(json!({"status": 200, "content_type": null, "schema": null}));
     }
 
+    /// Responses that set no status code themselves have this one; after the response was described.
+    pub fn status(&mut self, status: u16) {
+        self.status = Some(status);
+        let response = self.response.get_or_insert_with(|| json!({}));
+        let has_body = response.get("content_type").is_some_and(|content_type| !content_type.is_null());
+        response["status"] = status.into();
+        if has_body && matches!(status, 204 | 205 | 304) {
+            self.refuse(format!(
+                "a response with status {status} has no body; return `()` or `Response`, or choose another `status`"
+            ));
+        }
+    }
+
     /// Schema of each of the slot's names and whether it is required.
     fn field_schemas(&self, slot: &Slot) -> Vec<(Value, bool)> {
         let resolved = resolve(&slot.schema, self.input.definitions());
@@ -381,8 +397,11 @@ impl Operation {
             "response": response,
             "schemas": schemas,
         });
-        if let (Some(problem), Some(meta)) = (self.problem, meta.as_object_mut()) {
-            meta.insert("error".to_owned(), Value::String(problem));
+        if let Some(status) = self.status {
+            meta["status"] = status.into();
+        }
+        if let Some(problem) = self.problem {
+            meta["error"] = Value::String(problem);
         }
         Description {
             params: self.params,
@@ -587,6 +606,11 @@ mod tests {
             operation.state::<u8>();
             operation.state::<u16>();
         });
+        let bodiless = refused(|operation| {
+            operation.json_response::<Item>();
+            operation.status(204);
+        });
+        assert!(bodiless.contains("a response with status 204 has no body"), "{bodiless}");
         assert_eq!(state, "it wants `State<u8>` and `State<u16>`; a plugin has one state");
         assert_eq!(refused(|_| {}), "");
     }

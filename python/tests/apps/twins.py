@@ -226,6 +226,20 @@ def created(dim: Dim, response: Response) -> Dim:
     return dim
 
 
+def accepted(dim: Dim) -> Dim:
+    return dim
+
+
+def stored(dim: Dim) -> Dim:
+    if dim.w == 0:
+        raise HTTPException(409, "flat")
+    return dim
+
+
+def removed() -> Response:
+    return Response(status_code=204)
+
+
 def missing() -> Dim:
     raise HTTPException(404, "no such thing", {"X-Why": "never was"})
 
@@ -267,6 +281,9 @@ ROUTES: list[tuple[str, str, str, Callable[..., Any], dict[str, Any]]] = [
     ("GET", "/moved", "moved", moved, {"response_class": RedirectResponse}),
     ("GET", "/plain", "plain", plain, {"response_class": PlainTextResponse}),
     ("POST", "/created", "created", created, {"status_code": 201}),
+    ("POST", "/accepted", "accepted", accepted, {"status_code": 202}),
+    ("POST", "/stored", "stored", stored, {"status_code": 203}),
+    ("DELETE", "/removed", "removed", removed, {"status_code": 204}),
     ("GET", "/missing", "missing", missing, {}),
     ("GET", "/rows/{count}", "rows", rows, {"response_class": StreamingResponse}),
 ]

@@ -46,6 +46,8 @@ pub(crate) struct Bound {
     pub(crate) readiness: Readiness,
     /// The route's path, for the log.
     pub(crate) route: Option<String>,
+    /// The status code of responses that set none.
+    pub(crate) status: u16,
     /// How long it may take, unless it is a sync handler, which nothing can end.
     pub(crate) deadline: Duration,
     pub(crate) counters: Arc<Counters>,
@@ -68,6 +70,13 @@ impl NativeHandler {
     pub fn with_route(self, pattern: impl Into<String>) -> NativeHandler {
         let mut bound = Arc::unwrap_or_clone(self.bound);
         bound.route = Some(pattern.into());
+        NativeHandler::new(bound)
+    }
+
+    /// The same handler, whose responses have this status code (200 to 599) unless they set one: 200 without.
+    pub fn with_status(self, status: u16) -> NativeHandler {
+        let mut bound = Arc::unwrap_or_clone(self.bound);
+        bound.status = status;
         NativeHandler::new(bound)
     }
 
@@ -158,7 +167,7 @@ impl Bound {
         let mut frame = Frame::new(source, &self.readiness);
         let request = frame.request(&self.order, handler.reads_body);
         let mut lease = Lease::take();
-        let mut raw = lease.response();
+        let mut raw = lease.response(self.status);
         // SAFETY: the checked plugin's function with its own state and data; the request and what it points to live in
         // `frame` and `source`, the lent buffer in `lease`, all beyond the call.
         let result = unsafe { call(self.plugin.state.0, handler.data.0, &request, &mut raw) };

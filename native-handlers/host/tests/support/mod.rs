@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bimetal_host::{Change, Error, Host, Readiness, ServerState, DEFAULT_DEADLINE};
+use bimetal_host::{Change, Error, Host, NativeHandler, Readiness, ServerState};
 use bimetal_runtime::http::Method;
 use bimetal_runtime::{Config, LaneKind, Route, RouteTable, Running, Server};
 
@@ -92,11 +92,24 @@ pub struct Served {
 impl Served {
     /// Serves each handler at its path.
     pub fn start(host: &Host, routes: &[(&str, &str)]) -> Served {
-        Served::with_deadline(host, routes, DEFAULT_DEADLINE)
+        Served::with(host, routes, |handler| handler)
     }
 
     /// The same, for handlers that have to answer within `deadline`.
     pub fn with_deadline(host: &Host, routes: &[(&str, &str)], deadline: Duration) -> Served {
+        Served::with(host, routes, |handler| handler.with_deadline(deadline))
+    }
+
+    /// The same, for routes with this status code.
+    pub fn with_status(host: &Host, routes: &[(&str, &str)], status: u16) -> Served {
+        Served::with(host, routes, |handler| handler.with_status(status))
+    }
+
+    fn with(
+        host: &Host,
+        routes: &[(&str, &str)],
+        complete: impl Fn(NativeHandler) -> NativeHandler,
+    ) -> Served {
         let readiness = Readiness::default();
         let names =
             routes.iter().map(|(pattern, name)| ((*pattern).to_owned(), (*name).to_owned())).collect();
@@ -104,7 +117,7 @@ impl Served {
             .iter()
             .map(|(pattern, name)| {
                 let handler = host.bind(name, &params(pattern), &readiness).unwrap();
-                let handler = handler.with_route(*pattern).with_deadline(deadline);
+                let handler = complete(handler.with_route(*pattern));
                 Route {
                     pattern: (*pattern).to_owned(),
                     methods: vec![Method::GET, Method::POST, Method::HEAD],

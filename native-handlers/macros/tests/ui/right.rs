@@ -24,12 +24,12 @@ pub(crate) fn call(State(state): State<u8>, Json(item): Json<Item>) -> (u16, Jso
     (200 + u16::from(state), Json(item))
 }
 
-#[native_handler(blocking, name = "x")]
+#[native_handler(blocking, name = "x", status = 202)]
 fn request(request: RequestParts<'_>, body: &[u8], _: ServerState) -> Response {
     Response::text(200, format!("{} {}", request.path(), body.len()))
 }
 
-#[native_handler]
+#[native_handler(status = 201)]
 async fn r#type(request: RequestParts<'_>, item: Option<Json<Item>>) -> Json<Option<Item>> {
     let _ = request.method();
     Json(item.map(|Json(item)| item))
