@@ -168,6 +168,25 @@ fn a_stream_spans_a_reload() {
 }
 
 #[test]
+fn a_stream_keeps_no_other_library() {
+    let host = Host::new();
+    let (streaming, other) = (Changing::new("flowing", "1", &[]), Changing::new("beside", "1", &[]));
+    streaming.load(&host);
+    other.load(&host);
+    let (streams, version) = (streaming.handler("streams"), other.handler("version"));
+    let mut server = Served::start(&host, &[("/streams", &streams), ("/version", &version)]);
+    let mut client = server.client();
+    client.send("GET", "/streams", &[], b"");
+    assert_eq!(client.receive_head().status, 200);
+    streaming.wait_for("streams 1");
+    other.build("2", &[]);
+    server.reload().unwrap();
+    other.wait_for("retire 1");
+    streaming.go();
+    assert_eq!(client.chunks().unwrap(), "11");
+}
+
+#[test]
 fn an_owned_body_keeps_its_generation() {
     let (host, library) = (Host::new(), Changing::new("owning", "1", &[]));
     library.load(&host);
