@@ -17,6 +17,8 @@ use proc_macro::TokenStream;
 /// - `#[native_handler(blocking)]`: it may block and runs on a pool of threads; for functions that are not `async`.
 /// - `#[native_handler(status = 201)]`: the status code of responses that set none themselves, and the one in the OpenAPI
 ///   document. A `status_code` of the Python stub must be the same.
+/// - `#[native_handler(content_type = "text/csv")]`: that of a `Body` which names none, and the one in the OpenAPI document; for
+///   handlers that return `Body`.
 ///
 /// The doc comment is the route's description in the OpenAPI document.
 #[proc_macro_attribute]

@@ -336,6 +336,15 @@ impl Operation {
         self.response = Some(json!({"status": 200, "content_type": null, "schema": null}));
     }
 
+    /// Streams that name no content type have this one; after the response was described.
+    pub fn content_type(&mut self, content_type: &str) {
+        if self.streams {
+            self.plain_response(content_type);
+        } else {
+            self.refuse("it declares a `content_type` and returns no `Body`; other responses have their own: remove it");
+        }
+    }
+
     /// Responses that set no status code themselves have this one; after the response was described.
     pub fn status(&mut self, status: u16) {
         self.status = Some(status);
@@ -606,6 +615,11 @@ mod tests {
             operation.state::<u8>();
             operation.state::<u16>();
         });
+        let whole = refused(|operation| {
+            operation.json_response::<Item>();
+            operation.content_type("text/csv");
+        });
+        assert!(whole.contains("returns no `Body`"), "{whole}");
         let bodiless = refused(|operation| {
             operation.json_response::<Item>();
             operation.status(204);

@@ -34,6 +34,8 @@ pub trait AsyncHandler: 'static {
     type Response: IntoResponse;
     /// The status code of responses that set none themselves.
     const STATUS: Option<u16> = None;
+    /// The content type of streams that name none.
+    const CONTENT_TYPE: Option<&'static str> = None;
     /// Reads the arguments and calls the function.
     fn start<'r>(
         request: Request<'r>,
@@ -125,6 +127,9 @@ unsafe extern "C" fn poll<H: AsyncHandler, F: Future<Output = Outcome<H::Respons
             Ok(value) => {
                 if let Some(status) = H::STATUS {
                     response.set_status(status);
+                }
+                if let Some(content_type) = H::CONTENT_TYPE {
+                    response.set_content_type(content_type);
                 }
                 value.into_response(&mut response);
             }

@@ -2,8 +2,8 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bimetal::prelude::*;
@@ -13,7 +13,10 @@ use support::{call, Call};
 
 bimetal::plugin! { name: "demo" }
 
-static DROPPED: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// What this test has dropped: all of it happens on its own thread.
+    static DROPPED: Cell<usize> = const { Cell::new(0) };
+}
 
 /// Numbers down from this one; then an error, unless there is none.
 struct Down(usize, Option<&'static str>);
@@ -33,7 +36,7 @@ impl Stream for Down {
 
 impl Drop for Down {
     fn drop(&mut self) {
-        DROPPED.fetch_add(1, Ordering::SeqCst);
+        DROPPED.set(DROPPED.get() + 1);
     }
 }
 
@@ -48,6 +51,15 @@ type Fields = [(&'static str, String); 1];
 fn fails() -> Result<(u16, Fields, Body), HttpError> {
     let body = Body::from_stream(Down(1, Some("the well is dry"))).content_type("text/x-down");
     Ok((201, [("x-from", "1".to_owned())], body))
+}
+
+#[native_handler(content_type = "text/x-declared")]
+fn declared(Query(from): Query<usize>) -> Result<Body, HttpError> {
+    match from {
+        0 => Err(HttpError::not_found("none")),
+        1 => Ok(Body::from_stream(Down(1, None)).content_type("text/x-one")),
+        from => Ok(Body::from_stream(Down(from, None))),
+    }
 }
 
 #[native_handler]
@@ -73,7 +85,7 @@ fn a_stream_is_asked_for_its_chunks_and_dropped() {
     // A host of ABI 1.0, if it called the handler all the same: nothing is written behind its response.
     let answer = call(&Call { handler: "demo.down", params: &["3"], response_size: 88, ..Call::default() });
     assert_eq!((answer.status, answer.text()), (500, r#"{"detail":"Internal Server Error"}"#));
-    assert_eq!(DROPPED.load(Ordering::SeqCst), 4);
+    assert_eq!(DROPPED.get(), 4);
 }
 
 #[test]
@@ -87,4 +99,22 @@ fn a_stream_has_no_content_in_its_description() {
     // SAFETY: text of a table is static.
     let meta = unsafe { support::handler("demo.down").meta_json.text() }.unwrap();
     assert!(meta.contains(r#""response":{"status":200,"content_type":null,"schema":null}"#), "{meta}");
+}
+
+#[test]
+fn a_declared_content_type_is_that_of_streams_that_name_none() {
+    for (query, status, content_type) in [
+        ("from=2", 200, "text/x-declared"),
+        ("from=1", 200, "text/x-one"),
+        ("from=0", 404, "application/json"),
+        ("", 422, "application/json"),
+    ] {
+        let answer = call(&Call { handler: "demo.declared", query, ..Call::default() });
+        assert_eq!((answer.status, &*answer.content_type), (status, content_type), "{query}");
+    }
+    // SAFETY: text of a table is static.
+    let meta = unsafe { support::handler("demo.declared").meta_json.text() }.unwrap();
+    let described =
+        r#""response":{"status":200,"content_type":"text/x-declared","schema":{"type":"string"}}"#;
+    assert!(meta.contains(described), "{meta}");
 }

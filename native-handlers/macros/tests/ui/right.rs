@@ -52,6 +52,25 @@ fn slots(body: Option<&[u8]>) -> Result<Redirect, HttpError> {
     body.map(|_| Redirect::temporary("/")).ok_or_else(|| HttpError::not_found("no body"))
 }
 
+/// Nothing, in no chunks.
+struct Nothing;
+
+impl futures_core::Stream for Nothing {
+    type Item = Result<Vec<u8>, std::convert::Infallible>;
+
+    fn poll_next(
+        self: std::pin::Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        std::task::Poll::Ready(None)
+    }
+}
+
+#[native_handler(content_type = "text/csv; charset=utf-8", status = 206)]
+async fn response() -> Result<Body, HttpError> {
+    Ok(Body::from_stream(Nothing))
+}
+
 fn init(_config: Option<u8>) -> Result<u8, String> {
     Ok(1)
 }

@@ -88,7 +88,8 @@ where
 }
 
 impl Body {
-    /// The chunks of `stream`, which is polled on an I/O worker and must not block. Without a content type, none is sent.
+    /// The chunks of `stream`, which is polled on an I/O worker and must not block. Without a content type, that of
+    /// `#[native_handler(content_type = "...")]` is sent, or none.
     ///
     /// A chunk is `Bytes`, `Vec<u8>`, `String` or static text; an error is any error, or text.
     ///
