@@ -4,7 +4,8 @@
  * - Export `const BmPlugin *bimetal_plugin_v1(void)`; return static data that never changes.
  * - What lies in a BmRequest is the host's: valid until the call returns, or until an async handler's future is dropped.
  * - BmResponse.buf is lent for writing, `cap` bytes. Or point it at memory of your own and set `kind`: owned memory is
- *   given back through `release(owner)`, static memory must stay valid until the process ends.
+ *   given back through `release(owner)`, static memory must stay valid until the process ends. A stream (require
+ *   BM_CAP_RESPONSE_STREAM) is asked for its chunks by `next(owner, ...)`.
  * - Nobody frees the other side's memory. The library is never unloaded.
  * - Tables only grow at their end: read a field of BmHost only if it lies within BmHost.size.
  */
@@ -23,13 +24,14 @@ extern "C" {
 
 #define BM_MAGIC UINT64_C(0x004c4154454d4942) /* "BIMETAL\0", little-endian */
 #define BM_ABI_MAJOR 1u
-#define BM_ABI_MINOR 0u
+#define BM_ABI_MINOR 1u
 
 #define BM_CAP_HEADERS (UINT64_C(1) << 0)
 #define BM_CAP_RESPONSE_GROW (UINT64_C(1) << 1)
 #define BM_CAP_LOG (UINT64_C(1) << 2)
 #define BM_CAP_WAKER (UINT64_C(1) << 3)
 #define BM_CAP_SERVER_STATE (UINT64_C(1) << 4)
+#define BM_CAP_RESPONSE_STREAM (UINT64_C(1) << 16) /* since 1.1 */
 
 #define BM_RESULT_OK 0u
 #define BM_RESULT_PANIC 1u
@@ -50,6 +52,7 @@ extern "C" {
 #define BM_RESPONSE_LEASED 0u
 #define BM_RESPONSE_OWNED 1u
 #define BM_RESPONSE_STATIC 2u
+#define BM_RESPONSE_STREAM 3u /* since 1.1 */
 
 #define BM_LOG_ERROR 1u
 #define BM_LOG_WARN 2u
@@ -86,6 +89,19 @@ typedef struct BmHeader {
     BmSlice value;
 } BmHeader;
 
+typedef struct BmWaker {
+    const void *data;
+    const void *meta;
+} BmWaker;
+
+typedef struct BmChunk {
+    uint32_t size;
+    uint32_t reserved;
+    BmSlice bytes;
+    void *owner;
+    void (*release)(void *owner);
+} BmChunk;
+
 typedef struct BmResponse {
     uint32_t size;
     uint32_t status;
@@ -99,12 +115,8 @@ typedef struct BmResponse {
     void *lease;
     void *owner;
     void (*release)(void *owner);
+    uint32_t (*next)(void *owner, const BmWaker *waker, BmChunk *chunk); /* since 1.1 */
 } BmResponse;
-
-typedef struct BmWaker {
-    const void *data;
-    const void *meta;
-} BmWaker;
 
 typedef struct BmWakerVtable {
     BmWaker (*clone)(const BmWaker *waker);
@@ -195,7 +207,7 @@ BM_ASSERT(offsetof(BmRequest, deadline_ns) == 88);
 BM_ASSERT(sizeof(BmHeader) == 32);
 BM_ASSERT(offsetof(BmHeader, name) == 0);
 BM_ASSERT(offsetof(BmHeader, value) == 16);
-BM_ASSERT(sizeof(BmResponse) == 88);
+BM_ASSERT(sizeof(BmResponse) == 96);
 BM_ASSERT(offsetof(BmResponse, size) == 0);
 BM_ASSERT(offsetof(BmResponse, status) == 4);
 BM_ASSERT(offsetof(BmResponse, kind) == 8);
@@ -208,6 +220,13 @@ BM_ASSERT(offsetof(BmResponse, len) == 56);
 BM_ASSERT(offsetof(BmResponse, lease) == 64);
 BM_ASSERT(offsetof(BmResponse, owner) == 72);
 BM_ASSERT(offsetof(BmResponse, release) == 80);
+BM_ASSERT(offsetof(BmResponse, next) == 88);
+BM_ASSERT(sizeof(BmChunk) == 40);
+BM_ASSERT(offsetof(BmChunk, size) == 0);
+BM_ASSERT(offsetof(BmChunk, reserved) == 4);
+BM_ASSERT(offsetof(BmChunk, bytes) == 8);
+BM_ASSERT(offsetof(BmChunk, owner) == 24);
+BM_ASSERT(offsetof(BmChunk, release) == 32);
 BM_ASSERT(sizeof(BmWaker) == 16);
 BM_ASSERT(offsetof(BmWaker, data) == 0);
 BM_ASSERT(offsetof(BmWaker, meta) == 8);

@@ -10,6 +10,7 @@ from bimetal._core import Host, Rebound, Reload
 from bimetal.binding import HandlerInfo, PluginChange
 from bimetal.compile import RoutePlan
 from bimetal.compile.replacement import check_replacement
+from bimetal.compile.stub import status_differences
 from bimetal.errors import PluginError
 
 
@@ -70,7 +71,10 @@ def _check(servers: Iterable[Serving], old: Mapping[str, HandlerInfo], new: Mapp
         if name not in new:
             found.append(f"{route} needs the handler {name!r}, which the new version does not have")
         elif old[name]["meta"] != new[name]["meta"]:
-            differences = check_replacement(_meta(old[name]), _meta(new[name]))
+            meta = _meta(new[name])
+            if differences := status_differences(plan.status, meta):
+                found.append(f"{route}: the stub and the new handler {name!r} differ: {', '.join(differences)}")
+            differences = check_replacement(_meta(old[name]), meta)
             if differences:
                 found.append(f"{route}: the old and the new handler {name!r} differ: {', '.join(differences)}")
     for path, found in problems.items():
@@ -83,7 +87,12 @@ def _check(servers: Iterable[Serving], old: Mapping[str, HandlerInfo], new: Mapp
 
 def _native_plans(servers: Iterable[Serving]) -> list[RoutePlan]:
     """The native routes of all servers, each once."""
-    plans = {(plan.path, plan.methods, plan.native): plan for server in servers for plan in server.plans if plan.native}
+    plans = {
+        (plan.path, plan.methods, plan.native, plan.status): plan
+        for server in servers
+        for plan in server.plans
+        if plan.native
+    }
     return list(plans.values())
 
 

@@ -396,6 +396,10 @@ impl Engine {
     ) -> PyResult<(BodyMode, Arc<dyn Handler>)> {
         let handler = bound.map_err(|error| at_route(plan, &error))?;
         let handler = handler.with_route(plan.path.as_str()).with_deadline(self.native_timeout);
+        let handler = match plan.status {
+            Some(status) => handler.with_status(status),
+            None => handler,
+        };
         let body = handler.body_mode();
         Ok(match plan.shadow {
             Some(share) => {

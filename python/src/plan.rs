@@ -128,6 +128,8 @@ pub(crate) struct Plan {
     pub(crate) native: Option<String>,
     /// The share of a native route's GET requests that its Python body answers as well.
     pub(crate) shadow: Option<f64>,
+    /// The status code that a native route's stub declares.
+    pub(crate) status: Option<u16>,
     pub(crate) compiled: Option<(Arc<RequestSpec>, PyRoute)>,
 }
 
@@ -169,11 +171,12 @@ impl Plan {
             .ok_or_else(|| RouteError::new_err(format!("route {path}: there is no lane {lane:?}")))?;
         let native = plan.getattr("native")?.extract()?;
         let shadow = plan.getattr("shadow")?.extract()?;
+        let status = plan.getattr("status")?.extract()?;
         let compiled = match lane {
             LaneKind::Sync | LaneKind::Async => Some(compiled(plan, &path)?),
             LaneKind::Native | LaneKind::Asgi => None,
         };
-        Ok(Plan { path, methods, lane, native, shadow, compiled })
+        Ok(Plan { path, methods, lane, native, shadow, status, compiled })
     }
 }
 

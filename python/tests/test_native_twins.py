@@ -13,6 +13,7 @@ import pytest
 
 from harness.compare import Case, Pair, ask, case, comparable
 from harness.servers import start_bimetal, start_uvicorn
+from harness.wire import Connection, get
 
 pytestmark = pytest.mark.bimetal_only
 
@@ -139,6 +140,10 @@ RESPONSES = [
     *gets("/moved", "?to=/a", "?to=/%C3%A4%20b%3Fx%3D1", "?to=", ""),
     case("GET", "/plain"),
     case("GET", "/missing"),
+    case("DELETE", "/removed"),
+    *posts("/accepted", JSON, '{"w":3,"h":4}', "{}"),
+    *posts("/stored", JSON, '{"w":3,"h":4}', '{"w":0,"h":4}', "{}"),
+    *gets("/rows", "/0", "/1", "/2000", "/2?broken=false", "/x", "/-1"),
     *posts("/created", JSON, '{"w":3,"h":4}', '{"w":3,"h":0.1}', "{}"),
 ]
 
@@ -183,6 +188,20 @@ CASES = [
 @pytest.mark.parametrize("request_", CASES, ids=str)
 def test_the_same_answer(pair: Pair, request_: Case) -> None:
     pair.check(request_)
+
+
+def test_a_stream_that_fails_is_cut_short(pair: Pair) -> None:
+    for port in pair.ports:
+        with Connection(port) as connection:
+            connection.send_request("GET", "/rows/2?broken=true")
+            reply = connection.read_head()
+            pieces = connection.body(reply)
+            assert (reply.status, next(pieces) + next(pieces)) == (200, b"0,0\n1,1\n")
+            with pytest.raises(ConnectionError):
+                next(pieces)
+        assert get(port, "/rows/1").body == b"0,0\n"
+    assert "the response stream of native handler `twin.rows` failed: the table is gone" in pair.ours.output
+    assert "/rows/{count}" in pair.ours.output
 
 
 def test_the_table_is_long_enough() -> None:

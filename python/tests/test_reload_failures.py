@@ -126,7 +126,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "tls": (greedy, ["load:", "static TLS", "allocator"]),
     "export": (foreign, ["export:", "not a Bimetal plugin", "bimetal_plugin_v1"]),
     "magic": (compiled("MAGIC=1"), ["handshake:", "magic number", "not a Bimetal plugin"]),
-    "abi": (compiled("MAJOR=9"), ["handshake:", "plugin ABI 9.0", "this host has 1.0", "rebuild"]),
+    "abi": (compiled("MAJOR=9"), ["handshake:", "plugin ABI 9.1", "this host has 1.1", "rebuild"]),
     "capability": (
         compiled("CAPS=(UINT64_C(1)<<40)"),
         ["handshake:", "capabilities", "0x10000000000", "it has headers, ", "update Bimetal"],
@@ -144,6 +144,10 @@ REPLACED = {
     "schema": (
         compiled('PARAM="length"'),
         ["reload:", "route GET /owned/{size}", "path parameter 'size'", "path parameter 'length'", "restart"],
+    ),
+    "status": (
+        compiled(r'META="{\"status\": 203}"'),
+        ["reload:", "route GET /declared/{size}", "the status code is 202 in the stub, 203 in the handler", "restart"],
     ),
 }
 
@@ -174,6 +178,7 @@ def test_at_a_reload(served: ServerProcess, folder: Path, case: str) -> None:
         assert "\n" not in refused.json()
         assert connection.request("GET", "/version").text == "old"
     assert get(served.port, "/owned/10").text == "o" * 10
+    assert get(served.port, "/declared/10").status == 202
 
 
 def test_after_all_that_a_good_version_is_taken(served: ServerProcess, folder: Path) -> None:

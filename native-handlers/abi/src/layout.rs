@@ -15,7 +15,8 @@ mod of_64_bit_targets {
     layout!(BmSlice, 16, { ptr: 0, len: 8 });
     layout!(BmRequest, 96, { size: 0, n_params: 4, method: 8, path: 24, query: 40, body: 56, params: 72, ctx: 80, deadline_ns: 88 });
     layout!(BmHeader, 32, { name: 0, value: 16 });
-    layout!(BmResponse, 88, { size: 0, status: 4, kind: 8, n_headers: 12, content_type: 16, headers: 32, buf: 40, cap: 48, len: 56, lease: 64, owner: 72, release: 80 });
+    layout!(BmResponse, 96, { size: 0, status: 4, kind: 8, n_headers: 12, content_type: 16, headers: 32, buf: 40, cap: 48, len: 56, lease: 64, owner: 72, release: 80, next: 88 });
+    layout!(BmChunk, 40, { size: 0, reserved: 4, bytes: 8, owner: 24, release: 32 });
     layout!(BmWaker, 16, { data: 0, meta: 8 });
     layout!(BmWakerVtable, 32, { clone: 0, wake: 8, wake_by_ref: 16, drop: 24 });
     layout!(BmFuture, 24, { data: 0, poll: 8, drop: 16 });

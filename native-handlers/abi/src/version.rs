@@ -7,7 +7,7 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"BIMETAL\0");
 pub const ABI_MAJOR: u32 = 1;
 
 /// Grows when fields or functions are appended.
-pub const ABI_MINOR: u32 = 0;
+pub const ABI_MINOR: u32 = 1;
 
 /// The one symbol a plugin exports, of type [`PluginEntry`](crate::PluginEntry).
 pub const SYMBOL: &str = "bimetal_plugin_v1";
@@ -25,14 +25,18 @@ pub const CAP_LOG: u64 = 1 << 2;
 pub const CAP_WAKER: u64 = 1 << 3;
 /// The host can say whether the server is starting, ready or draining.
 pub const CAP_SERVER_STATE: u64 = 1 << 4;
+/// The host takes responses of kind [`RESPONSE_STREAM`](crate::RESPONSE_STREAM). Since 1.1; what the host takes, and not a
+/// function it has, is counted from bit 16 on.
+pub const CAP_RESPONSE_STREAM: u64 = 1 << 16;
 
 /// Every capability of this version with its name, for messages.
-pub const CAPABILITIES: [(u64, &str); 5] = [
+pub const CAPABILITIES: [(u64, &str); 6] = [
     (CAP_HEADERS, "headers"),
     (CAP_RESPONSE_GROW, "response_grow"),
     (CAP_LOG, "log"),
     (CAP_WAKER, "waker"),
     (CAP_SERVER_STATE, "server_state"),
+    (CAP_RESPONSE_STREAM, "response_stream"),
 ];
 
 /// Done.
@@ -41,7 +45,7 @@ pub const RESULT_OK: u32 = 0;
 pub const RESULT_PANIC: u32 = 1;
 /// Not done yet: the waker will be woken.
 pub const RESULT_PENDING: u32 = 2;
-/// Not possible; `init` says why in [`BmInit::error`](crate::BmInit::error).
+/// Not possible; `init` says why in [`BmInit::error`](crate::BmInit::error), a stream in [`BmChunk::bytes`](crate::BmChunk::bytes).
 pub const RESULT_FAILED: u32 = 3;
-/// There is no such header.
+/// There is no such header, or no further chunk.
 pub const RESULT_ABSENT: u32 = 4;

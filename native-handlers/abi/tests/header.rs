@@ -31,8 +31,9 @@ layouts! {
     BmRequest { size, n_params, method, path, query, body, params, ctx, deadline_ns }
     BmHeader { name, value }
     BmResponse {
-        size, status, kind, n_headers, content_type, headers, buf, cap, len, lease, owner, release,
+        size, status, kind, n_headers, content_type, headers, buf, cap, len, lease, owner, release, next,
     }
+    BmChunk { size, reserved, bytes, owner, release }
     BmWaker { data, meta }
     BmWakerVtable { clone, wake, wake_by_ref, drop }
     BmFuture { data, poll, drop }
@@ -58,6 +59,7 @@ fn constants() -> BTreeMap<String, u64> {
         ("BM_CAP_LOG", abi::CAP_LOG),
         ("BM_CAP_WAKER", abi::CAP_WAKER),
         ("BM_CAP_SERVER_STATE", abi::CAP_SERVER_STATE),
+        ("BM_CAP_RESPONSE_STREAM", abi::CAP_RESPONSE_STREAM),
         ("BM_RESULT_OK", abi::RESULT_OK.into()),
         ("BM_RESULT_PANIC", abi::RESULT_PANIC.into()),
         ("BM_RESULT_PENDING", abi::RESULT_PENDING.into()),
@@ -74,6 +76,7 @@ fn constants() -> BTreeMap<String, u64> {
         ("BM_RESPONSE_LEASED", abi::RESPONSE_LEASED.into()),
         ("BM_RESPONSE_OWNED", abi::RESPONSE_OWNED.into()),
         ("BM_RESPONSE_STATIC", abi::RESPONSE_STATIC.into()),
+        ("BM_RESPONSE_STREAM", abi::RESPONSE_STREAM.into()),
         ("BM_LOG_ERROR", abi::LOG_ERROR.into()),
         ("BM_LOG_WARN", abi::LOG_WARN.into()),
         ("BM_LOG_INFO", abi::LOG_INFO.into()),

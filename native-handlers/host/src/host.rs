@@ -46,7 +46,7 @@ impl Default for LoadPolicy {
 /// What went wrong in handlers since the host was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostStats {
-    /// Handlers that panicked.
+    /// Handlers that panicked, or whose response streams did.
     pub panics: u64,
     /// Responses that broke the rules of the ABI.
     pub bad_responses: u64,
@@ -54,6 +54,8 @@ pub struct HostStats {
     pub rejected: u64,
     /// Handlers that had no answer at their deadline.
     pub timeouts: u64,
+    /// Response streams that ended with an error.
+    pub failed_streams: u64,
 }
 
 /// The counters behind [`HostStats`].
@@ -63,6 +65,7 @@ pub(crate) struct Counters {
     pub(crate) bad_responses: AtomicU64,
     pub(crate) rejected: AtomicU64,
     pub(crate) timeouts: AtomicU64,
+    pub(crate) failed_streams: AtomicU64,
 }
 
 impl Host {
@@ -145,6 +148,7 @@ impl Host {
             bad_responses: counters.bad_responses.load(Ordering::Relaxed),
             rejected: counters.rejected.load(Ordering::Relaxed),
             timeouts: counters.timeouts.load(Ordering::Relaxed),
+            failed_streams: counters.failed_streams.load(Ordering::Relaxed),
         }
     }
 
@@ -186,6 +190,7 @@ impl Host {
             order: order.into(),
             readiness: readiness.clone(),
             route: None,
+            status: 200,
             deadline: DEFAULT_DEADLINE,
             counters: Arc::clone(&self.shared.counters),
             pool: Arc::clone(&self.shared.pool),

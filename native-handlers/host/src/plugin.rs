@@ -102,6 +102,9 @@ unsafe impl Sync for State {}
 
 pub(crate) type RetireFn = unsafe extern "C" fn(*mut c_void) -> u32;
 type InitFn = unsafe extern "C" fn(*const bimetal_abi::BmHost, BmSlice, *mut BmInit) -> u32;
+pub(crate) type ReleaseFn = unsafe extern "C" fn(*mut c_void);
+pub(crate) type NextFn =
+    unsafe extern "C" fn(*mut c_void, *const bimetal_abi::BmWaker, *mut bimetal_abi::BmChunk) -> u32;
 pub(crate) type CallFn = unsafe extern "C" fn(
     *mut c_void,
     *const c_void,

@@ -184,7 +184,7 @@ fn a_response_that_breaks_the_rules_is_a_500() {
         ],
     );
     let mut client = server.client();
-    let rules = "abcdefghijkl".chars().map(|rule| format!("/broken/{rule}"));
+    let rules = "abcdefghijklm".chars().map(|rule| format!("/broken/{rule}"));
     let targets: Vec<String> =
         ["/header", "/status", "/framing"].map(str::to_owned).into_iter().chain(rules).collect();
     for target in &targets {
@@ -307,4 +307,33 @@ fn two_servers_share_a_plugin_and_tell_their_own_state() {
     assert!(first.stop());
     drop(hosts);
     assert_eq!(second.get("/ping").text(), "pong");
+}
+
+#[test]
+fn a_routes_status_is_that_of_responses_that_set_none() {
+    let host = probe();
+    host.load(&support::c_plugin("statuses", &["PLUGIN_NAME=\"statuses\""]), None).unwrap();
+    let server = Served::with_status(
+        &host,
+        &[
+            ("/echo/{rest:path}", "probe.echo"),
+            ("/later/{rest:path}", "probe.echo_later"),
+            ("/blocking", "probe.named"),
+            ("/c", "statuses.hello"),
+            ("/created", "probe.created"),
+            ("/panics", "probe.panics"),
+        ],
+        202,
+    );
+    let mut client = server.client();
+    for (target, status) in [
+        ("/echo/x", 202),
+        ("/later/x", 202),
+        ("/blocking", 202),
+        ("/c", 202),
+        ("/created", 201),
+        ("/panics", 500),
+    ] {
+        assert_eq!(client.get(target).status, status, "{target}");
+    }
 }

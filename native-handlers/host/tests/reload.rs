@@ -142,6 +142,51 @@ fn slow_requests_span_a_reload() {
 }
 
 #[test]
+fn a_stream_spans_a_reload() {
+    let (host, library) = (Host::new(), Changing::new("streaming", "1", &[]));
+    library.load(&host);
+    let (streams, version) = (library.handler("streams"), library.handler("version"));
+    let mut server = Served::start(&host, &[("/streams", &streams), ("/version", &version)]);
+    let mut client = server.client();
+    client.send("GET", "/streams", &[], b"");
+    assert_eq!(client.receive_head().status, 200);
+    assert_eq!(client.chunk().unwrap().as_deref(), Some("1"));
+    library.wait_for("streams 1");
+    for version in ["2", "3"] {
+        library.build(version, &[]);
+        server.reload().unwrap();
+        assert_eq!(server.get("/version").text(), version);
+    }
+    // The second generation has no stream: that it is retired says that the first would be by now.
+    library.wait_for("retire 2");
+    assert!(!library.journal().contains("retire 1"), "{}", library.journal());
+    library.go();
+    assert_eq!(client.chunks().unwrap(), "1");
+    assert_eq!(client.get("/version").text(), "3");
+    library.wait_for("retire 1");
+    assert!(library.journal().ends_with("ended 1, retire 1"), "{}", library.journal());
+}
+
+#[test]
+fn a_stream_keeps_no_other_library() {
+    let host = Host::new();
+    let (streaming, other) = (Changing::new("flowing", "1", &[]), Changing::new("beside", "1", &[]));
+    streaming.load(&host);
+    other.load(&host);
+    let (streams, version) = (streaming.handler("streams"), other.handler("version"));
+    let mut server = Served::start(&host, &[("/streams", &streams), ("/version", &version)]);
+    let mut client = server.client();
+    client.send("GET", "/streams", &[], b"");
+    assert_eq!(client.receive_head().status, 200);
+    streaming.wait_for("streams 1");
+    other.build("2", &[]);
+    server.reload().unwrap();
+    other.wait_for("retire 1");
+    streaming.go();
+    assert_eq!(client.chunks().unwrap(), "11");
+}
+
+#[test]
 fn an_owned_body_keeps_its_generation() {
     let (host, library) = (Host::new(), Changing::new("owning", "1", &[]));
     library.load(&host);
@@ -196,7 +241,7 @@ fn a_bad_new_version_leaves_the_old_one() {
     fs::write(library.path(), "").unwrap();
     refused(ErrorKind::Format, "format: the file is empty");
     library.build("2", &["MAJOR=2"]);
-    refused(ErrorKind::Abi, "handshake: built for plugin ABI 2.0, this host has 1.0");
+    refused(ErrorKind::Abi, "handshake: built for plugin ABI 2.1, this host has 1.1");
     library.build("3", &["INIT_RESULT=BM_RESULT_FAILED"]);
     refused(ErrorKind::Init, "init: the price list is gone; check the plugin's config");
     library.build("4", &["INIT_RESULT=BM_RESULT_PANIC"]);

@@ -48,13 +48,24 @@ fn handler(options: TokenStream, function: &TokenStream) -> Result<TokenStream> 
     let respond = quote_spanned! {response_span=>
         __bimetal::IntoResponse::into_response(value, response)
     };
-    let describe = describe(&arguments, &function.sig.output);
+    let set_status = options.status.map(|status| quote! { response.set_status(#status); });
+    let content_type = &options.content_type;
+    let set_content_type = content_type.as_ref().map(|text| quote! { response.set_content_type(#text); });
+    let content_type_of_async = content_type.as_ref().map(|text| {
+        quote! { const CONTENT_TYPE: ::core::option::Option<&'static str> = ::core::option::Option::Some(#text); }
+    });
+    let status_of_async = options.status.map(|status| {
+        quote! { const STATUS: ::core::option::Option<u16> = ::core::option::Option::Some(#status); }
+    });
+    let describe = describe(&arguments, &function.sig.output, &options);
     let is_async = function.sig.asyncness.is_some();
     let body = body(ident, &arguments, is_async);
     let implementation = if is_async {
         quote! {
             impl __bimetal::AsyncHandler for __BimetalHandler {
                 type Response = #response;
+                #status_of_async
+                #content_type_of_async
 
                 async fn start<'r>(
                     __bimetal_request: __bimetal::Request<'r>,
@@ -74,7 +85,11 @@ fn handler(options: TokenStream, function: &TokenStream) -> Result<TokenStream> 
                 ) {
                     let __bimetal_outcome: __bimetal::Outcome<#response> = { #body };
                     match __bimetal_outcome {
-                        ::core::result::Result::Ok(value) => #respond,
+                        ::core::result::Result::Ok(value) => {
+                            #set_status
+                            #set_content_type
+                            #respond
+                        }
                         ::core::result::Result::Err(rejections) => __bimetal::reject(rejections, response),
                     }
                 }
@@ -113,7 +128,7 @@ fn handler(options: TokenStream, function: &TokenStream) -> Result<TokenStream> 
 }
 
 /// The function that describes arguments and response. Types are checked at their own place in the source.
-fn describe(arguments: &[Argument], output: &ReturnType) -> TokenStream {
+fn describe(arguments: &[Argument], output: &ReturnType, options: &Options) -> TokenStream {
     let slots = arguments.iter().map(|argument| {
         let ty = &argument.ty;
         let names = argument.names.iter().map(|name| name.to_string().trim_start_matches("r#").to_owned());
@@ -127,10 +142,14 @@ fn describe(arguments: &[Argument], output: &ReturnType) -> TokenStream {
             <#ty as __bimetal::IntoResponse>::describe(operation);
         },
     };
+    let content_type = options.content_type.as_ref().map(|text| quote! { operation.content_type(#text); });
+    let status = options.status.map(|status| quote! { operation.status(#status); });
     quote! {
         fn __bimetal_describe(operation: &mut __bimetal::Operation) -> ::std::vec::Vec<__bimetal::Slot> {
             let slots = ::std::vec![#(#slots),*];
             #response
+            #content_type
+            #status
             slots
         }
     }

@@ -15,6 +15,10 @@ use proc_macro::TokenStream;
 /// - `#[native_handler]`: the handler has the function's name, after that of the plugin: `hot.get_user`.
 /// - `#[native_handler(name = "users.get")]`: it is called `hot.users.get`.
 /// - `#[native_handler(blocking)]`: it may block and runs on a pool of threads; for functions that are not `async`.
+/// - `#[native_handler(status = 201)]`: the status code of responses that set none themselves, and the one in the OpenAPI
+///   document. A `status_code` of the Python stub must be the same.
+/// - `#[native_handler(content_type = "text/csv")]`: that of a `Body` which names none, and the one in the OpenAPI document; for
+///   handlers that return `Body`.
 ///
 /// The doc comment is the route's description in the OpenAPI document.
 #[proc_macro_attribute]

@@ -28,7 +28,10 @@ pub struct Operation {
     form_fields: Option<Map<String, Value>>,
     required_form_fields: Vec<String>,
     response: Option<Value>,
+    /// The status code that the attribute names.
+    status: Option<u16>,
     reads_body: bool,
+    streams: bool,
     pub(crate) state: Option<StateType>,
     input: SchemaGenerator,
     output: SchemaGenerator,
@@ -104,6 +107,8 @@ impl Slot {
 pub(crate) struct Description {
     pub(crate) params: Vec<String>,
     pub(crate) reads_body: bool,
+    /// Whether it answers with a stream.
+    pub(crate) streams: bool,
     pub(crate) definitions: Arc<Definitions>,
     pub(crate) meta_json: String,
 }
@@ -121,7 +126,9 @@ impl Operation {
             form_fields: None,
             required_form_fields: Vec::new(),
             response: None,
+            status: None,
             reads_body: false,
+            streams: false,
             state: None,
             input: settings.clone().for_deserialize().into_generator(),
             output: settings.for_serialize().into_generator(),
@@ -317,9 +324,38 @@ impl Operation {
         self.response = Some(json!({"status": 307, "content_type": null, "schema": null}));
     }
 
+    /// The response is a stream, of which nothing more is known: no content type either, as FastAPI has it of a
+    /// `StreamingResponse`.
+    pub(crate) fn stream_response(&mut self) {
+        self.streams = true;
+        self.empty_response();
+    }
+
     /// The response has no body.
     pub(crate) fn empty_response(&mut self) {
         self.response = Some(json!({"status": 200, "content_type": null, "schema": null}));
+    }
+
+    /// Streams that name no content type have this one; after the response was described.
+    pub fn content_type(&mut self, content_type: &str) {
+        if self.streams {
+            self.plain_response(content_type);
+        } else {
+            self.refuse("it declares a `content_type` and returns no `Body`; other responses have their own: remove it");
+        }
+    }
+
+    /// Responses that set no status code themselves have this one; after the response was described.
+    pub fn status(&mut self, status: u16) {
+        self.status = Some(status);
+        let response = self.response.get_or_insert_with(|| json!({}));
+        let has_body = response.get("content_type").is_some_and(|content_type| !content_type.is_null());
+        response["status"] = status.into();
+        if has_body && matches!(status, 204 | 205 | 304) {
+            self.refuse(format!(
+                "a response with status {status} has no body; return `()` or `Response`, or choose another `status`"
+            ));
+        }
     }
 
     /// Schema of each of the slot's names and whether it is required.
@@ -370,12 +406,16 @@ impl Operation {
             "response": response,
             "schemas": schemas,
         });
-        if let (Some(problem), Some(meta)) = (self.problem, meta.as_object_mut()) {
-            meta.insert("error".to_owned(), Value::String(problem));
+        if let Some(status) = self.status {
+            meta["status"] = status.into();
+        }
+        if let Some(problem) = self.problem {
+            meta["error"] = Value::String(problem);
         }
         Description {
             params: self.params,
             reads_body: self.reads_body,
+            streams: self.streams,
             definitions: Arc::new(definitions),
             meta_json: meta.to_string(),
         }
@@ -575,6 +615,16 @@ mod tests {
             operation.state::<u8>();
             operation.state::<u16>();
         });
+        let whole = refused(|operation| {
+            operation.json_response::<Item>();
+            operation.content_type("text/csv");
+        });
+        assert!(whole.contains("returns no `Body`"), "{whole}");
+        let bodiless = refused(|operation| {
+            operation.json_response::<Item>();
+            operation.status(204);
+        });
+        assert!(bodiless.contains("a response with status 204 has no body"), "{bodiless}");
         assert_eq!(state, "it wants `State<u8>` and `State<u16>`; a plugin has one state");
         assert_eq!(refused(|_| {}), "");
     }

@@ -32,6 +32,10 @@ pub type Outcome<T> = Result<T, Vec<Option<Rejection>>>;
 pub trait AsyncHandler: 'static {
     /// What the function returns.
     type Response: IntoResponse;
+    /// The status code of responses that set none themselves.
+    const STATUS: Option<u16> = None;
+    /// The content type of streams that name none.
+    const CONTENT_TYPE: Option<&'static str> = None;
     /// Reads the arguments and calls the function.
     fn start<'r>(
         request: Request<'r>,
@@ -77,7 +81,7 @@ pub unsafe extern "C" fn start<H: AsyncHandler>(
         let (request, data) = unsafe { (Request::new(request, state), &*data.cast::<HandlerData>()) };
         let future = runtime::within(|| H::start(request, &data.slots));
         // SAFETY: `place` has the size and alignment of this future, which the table names, and `out` is for writing.
-        unsafe { out.write(settle(future, place)) };
+        unsafe { out.write(settle::<H, _>(future, place)) };
         RESULT_OK
     })
 }
@@ -95,14 +99,17 @@ pub fn future_layout<H: AsyncHandler>() -> (usize, usize) {
 /// # Safety
 ///
 /// `place` has its size and alignment, or the size is 0.
-unsafe fn settle<T: IntoResponse, F: Future<Output = Outcome<T>>>(future: F, place: *mut c_void) -> BmFuture {
+unsafe fn settle<H: AsyncHandler, F: Future<Output = Outcome<H::Response>>>(
+    future: F,
+    place: *mut c_void,
+) -> BmFuture {
     let place = if size_of::<F>() == 0 { std::ptr::dangling_mut::<F>() } else { place.cast::<F>() };
     // SAFETY: by this function's contract.
     unsafe { place.write(future) };
-    BmFuture { data: place.cast(), poll: Some(poll::<T, F>), drop: Some(drop_future::<F>) }
+    BmFuture { data: place.cast(), poll: Some(poll::<H, F>), drop: Some(drop_future::<F>) }
 }
 
-unsafe extern "C" fn poll<T: IntoResponse, F: Future<Output = Outcome<T>>>(
+unsafe extern "C" fn poll<H: AsyncHandler, F: Future<Output = Outcome<H::Response>>>(
     data: *mut c_void,
     words: *const BmWaker,
     response: *mut BmResponse,
@@ -117,7 +124,15 @@ unsafe extern "C" fn poll<T: IntoResponse, F: Future<Output = Outcome<T>>>(
         // SAFETY: the host's pointer is valid during the call.
         let mut response = unsafe { ResponseWriter::new(response) };
         match outcome {
-            Ok(value) => value.into_response(&mut response),
+            Ok(value) => {
+                if let Some(status) = H::STATUS {
+                    response.set_status(status);
+                }
+                if let Some(content_type) = H::CONTENT_TYPE {
+                    response.set_content_type(content_type);
+                }
+                value.into_response(&mut response);
+            }
             Err(rejections) => reject(rejections, &mut response),
         }
         RESULT_OK
@@ -184,7 +199,7 @@ pub(crate) unsafe extern "C" fn retire(state: *mut c_void) -> u32 {
 }
 
 /// The panic barrier. What a handler leaves half done is the handler's own: its state is shared as it is anyway.
-fn guard(entry: impl FnOnce() -> u32) -> u32 {
+pub(crate) fn guard(entry: impl FnOnce() -> u32) -> u32 {
     match catch_unwind(AssertUnwindSafe(entry)) {
         Ok(result) => result,
         Err(panic) => {

@@ -40,7 +40,7 @@
 //! - An `async fn` is polled on the I/O worker. With the feature `tokio` the timers and sockets of tokio work in it.
 //! - Arguments: [`Path`], [`Query`], [`Header`], [`Cookie`], [`Form`], [`Json`], [`State`], [`RequestParts`],
 //!   [`ServerState`], `Bytes`, `&[u8]`, and an `Option` of those that may be absent.
-//! - Return values: [`Json`], text, bytes, `()`, [`Redirect`], [`Response`], a status code or header fields with any of
+//! - Return values: [`Json`], text, bytes, `()`, [`Redirect`], [`Response`], a [`Body`] that is streamed, a status code or header fields with any of
 //!   these, `Result<_, HttpError>`.
 
 mod describe;
@@ -62,7 +62,7 @@ pub use error::HttpError;
 pub use extract::{Cookie, Form, FromRequest, Header, Json, Path, Query, Rejection, RequestParts, State};
 pub use host::log;
 pub use request::{Request, ServerState};
-pub use response::{HeaderText, IntoResponse, Redirect, Response, ResponseWriter};
+pub use response::{Body, HeaderText, IntoResponse, Redirect, Response, ResponseWriter};
 
 /// What the macros write. Not part of the interface.
 #[doc(hidden)]

@@ -11,14 +11,14 @@ use std::sync::{Mutex, PoisonError};
 
 use bimetal_abi::{
     BmFuture, BmHandler, BmHost, BmInit, BmPlugin, BmRequest, BmResponse, BmSlice, ABI_MAJOR, ABI_MINOR,
-    CAP_HEADERS, CAP_LOG, CAP_RESPONSE_GROW, CAP_SERVER_STATE, CAP_WAKER, HANDLER_ASYNC, HANDLER_BLOCKING,
-    HANDLER_READS_BODY, HANDLER_SYNC, MAGIC, PANIC_ABORT, PANIC_UNWIND,
+    CAP_HEADERS, CAP_LOG, CAP_RESPONSE_GROW, CAP_RESPONSE_STREAM, CAP_SERVER_STATE, CAP_WAKER, HANDLER_ASYNC,
+    HANDLER_BLOCKING, HANDLER_READS_BODY, HANDLER_SYNC, MAGIC, PANIC_ABORT, PANIC_UNWIND,
 };
 
 use crate::describe::{Operation, Slot, StateType};
 use crate::entry;
 
-/// What the SDK uses of the host.
+/// What the SDK uses of the host, whatever the handlers do.
 const REQUIRED_CAPS: u64 = CAP_HEADERS | CAP_RESPONSE_GROW | CAP_LOG | CAP_WAKER | CAP_SERVER_STATE;
 
 /// A handler, as `#[native_handler]` submits it.
@@ -169,11 +169,11 @@ fn table_of(plugin: &'static PluginEntry, with_orphans: bool) -> &'static BmPlug
         Some(owner) => std::ptr::eq(owner, plugin),
         None => with_orphans,
     };
-    let mut handlers: Vec<BmHandler> = inventory::iter::<HandlerEntry>
+    let (mut handlers, required_caps): (Vec<BmHandler>, Vec<u64>) = inventory::iter::<HandlerEntry>
         .into_iter()
         .filter(|handler| belongs(handler))
         .map(|handler| handler_table(plugin, handler))
-        .collect();
+        .unzip();
     // SAFETY: the names were leaked by `handler_table`.
     handlers.sort_by_key(|handler| unsafe { handler.name.text() }.unwrap_or_default());
     let handlers = handlers.leak();
@@ -183,7 +183,7 @@ fn table_of(plugin: &'static PluginEntry, with_orphans: bool) -> &'static BmPlug
         abi_minor: ABI_MINOR,
         size: size_of::<BmPlugin>() as u32,
         handler_stride: size_of::<BmHandler>() as u32,
-        required_caps: REQUIRED_CAPS,
+        required_caps: required_caps.into_iter().fold(REQUIRED_CAPS, |all, one| all | one),
         provided_caps: 0,
         name: BmSlice::borrow_str(plugin.name),
         version: BmSlice::borrow_str(plugin.version),
@@ -200,7 +200,8 @@ fn table_of(plugin: &'static PluginEntry, with_orphans: bool) -> &'static BmPlug
     table
 }
 
-fn handler_table(plugin: &PluginEntry, handler: &HandlerEntry) -> BmHandler {
+/// The handler's table, and the capabilities of the host it cannot work without.
+fn handler_table(plugin: &PluginEntry, handler: &HandlerEntry) -> (BmHandler, u64) {
     let name = full_name(plugin, handler);
     let mut operation = Operation::new();
     let mut slots = (handler.describe)(&mut operation);
@@ -221,7 +222,8 @@ fn handler_table(plugin: &PluginEntry, handler: &HandlerEntry) -> BmHandler {
     slots.iter_mut().for_each(|slot| slot.complete(&description.definitions));
     let params: Vec<BmSlice> = description.params.into_iter().map(leak).collect();
     let meta_json = description.meta_json;
-    BmHandler {
+    let required_caps = if description.streams { CAP_RESPONSE_STREAM } else { 0 };
+    let table = BmHandler {
         name: leak(name),
         flags: flags | if description.reads_body { HANDLER_READS_BODY } else { 0 },
         n_params: params.len() as u32,
@@ -233,7 +235,8 @@ fn handler_table(plugin: &PluginEntry, handler: &HandlerEntry) -> BmHandler {
         data: std::ptr::from_ref::<HandlerData>(Box::leak(Box::new(HandlerData { slots }))).cast(),
         call,
         start,
-    }
+    };
+    (table, required_caps)
 }
 
 /// Static text of a table, which lives as long as the process.

@@ -155,6 +155,7 @@ fn native_handlers_answer_as_fastapi_does() {
             content_type: case.content_type.as_deref(),
             headers: &[],
             body: case.body.as_bytes(),
+            ..Call::default()
         });
         if (answer.status, answer.text()) != (case.status, &*case.answer) {
             different.push(format!(

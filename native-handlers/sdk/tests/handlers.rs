@@ -4,7 +4,8 @@ mod support;
 
 use bimetal::prelude::*;
 use bimetal_abi::{
-    HANDLER_ASYNC, HANDLER_BLOCKING, HANDLER_KIND_MASK, HANDLER_READS_BODY, HANDLER_SYNC, RESULT_PANIC,
+    CAP_RESPONSE_STREAM, HANDLER_ASYNC, HANDLER_BLOCKING, HANDLER_KIND_MASK, HANDLER_READS_BODY,
+    HANDLER_SYNC, RESULT_PANIC,
 };
 use support::{call, handler, Answer, Call};
 
@@ -152,4 +153,10 @@ fn the_table_describes_every_handler() {
             "schemas": {},
         })
     );
+}
+
+#[test]
+fn a_plugin_without_streams_works_on_a_host_that_takes_none() {
+    let (plugin, _) = support::plugin();
+    assert_eq!(plugin.required_caps & CAP_RESPONSE_STREAM, 0);
 }

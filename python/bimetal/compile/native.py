@@ -15,7 +15,7 @@ from bimetal.compile.application import edge, middleware_name, overridden, route
 from bimetal.compile.plan import RoutePlan
 from bimetal.compile.reason import BYPASSES
 from bimetal.compile.source import location, qualified_name
-from bimetal.compile.stub import check_stub
+from bimetal.compile.stub import check_stub, status_differences
 from bimetal.errors import PluginError, RouteError
 
 #: The handlers that can be bound, by name.
@@ -49,11 +49,14 @@ def compile_native_route(
             f"{where}: the native handler {binding.name!r} would bypass {names}; "
             f"accept it with bypass=[{listed}], or serve the route in Python"
         )
+    status = getattr(effective, "status_code", None)
+    if status is not None and not 200 <= status <= 599:
+        raise RouteError(f"{where}: status_code={status}: a native handler answers with a status code from 200 to 599")
     if handlers is not None:
         meta = json.loads(handlers[binding.name]["meta"] or "{}")
         if problem := meta.get("error"):
             raise PluginError(f"{where}: the native handler {binding.name!r} cannot be used: {problem}")
-        differences = check_stub(effective, meta)
+        differences = check_stub(effective, meta) + status_differences(status, meta)
         if differences:
             raise RouteError(
                 f"{where}: the stub and the native handler {binding.name!r} differ: {'; '.join(differences)}"
@@ -75,6 +78,7 @@ def compile_native_route(
         native=binding.name,
         twin=twin,
         shadow=binding.shadow,
+        status=status,
     )
 
 

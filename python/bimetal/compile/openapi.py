@@ -12,9 +12,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import validation_error_definition, validation_error_response_definition
+from fastapi.utils import is_body_allowed_for_status_code
 
 from bimetal.binding import HandlerInfo
 from bimetal.compile.schema import REF_PREFIX, Schema, as_pydantic, references, renamed, substance, title_of
+from bimetal.compile.stub import declared_status
 
 _PLACES = ("path", "query", "header", "cookie")
 _WITH_BODY = ("post", "put", "patch", "delete")
@@ -147,6 +149,7 @@ def _fill(operation: dict[str, Any], native: NativeOperation, method: str, schem
     body = None
     if method in _WITH_BODY and "requestBody" not in operation:
         body = _request_body(meta.get("request_body"))
+    _move_response(operation, native)
     answer = _unsaid_response(operation, native)
     content = None if answer is None else _content(meta["response"])
     added, body, content = _with_components((added, body, content), native, schemas)
@@ -224,6 +227,21 @@ def _content(response: Mapping[str, Any]) -> dict[str, Any]:
     return {content_type.partition(";")[0].strip(): {"schema": as_pydantic(response.get("schema") or {})}}
 
 
+def _move_response(operation: dict[str, Any], native: NativeOperation) -> None:
+    """Write the response under the status code that the handler declares, where the stub declares none."""
+    status = declared_status(native.meta)
+    responses = operation.get("responses")
+    if native.status is not None or status is None or not responses:
+        return
+    # FastAPI writes the route's own response first, further ones behind it.
+    first, *others = responses.items()
+    further = dict(others)
+    known = further.pop(str(status), {})
+    operation["responses"] = {str(status): {**first[1], **known}, **further}
+    if not is_body_allowed_for_status_code(status):
+        operation["responses"][str(status)].pop("content", None)
+
+
 def _unsaid_response(operation: dict[str, Any], native: NativeOperation) -> dict[str, Any] | None:
     """The response as FastAPI describes that of a function that says nothing: JSON of any kind.
 
@@ -231,9 +249,11 @@ def _unsaid_response(operation: dict[str, Any], native: NativeOperation) -> dict
     """
     response = native.meta.get("response")
     responses = operation.setdefault("responses", {})
-    declared = str(native.status or 200)
+    declared = str(native.status or declared_status(native.meta) or 200)
     unsaid: dict[str, Any] = {_JSON: {"schema": {}}}
-    if not isinstance(response, Mapping) or responses.get(declared, {}).get("content") != unsaid:
+    if not isinstance(response, Mapping) or "content_type" not in response:
+        return None
+    if responses.get(declared, {}).get("content") != unsaid:
         return None
     answer: dict[str, Any] = responses.pop(declared)
     status = declared if native.status is not None else str(response.get("status") or declared)

@@ -157,3 +157,5 @@ class RoutePlan:
     twin: bool = False
     #: `native`: the share of GET requests that the body answers as well, to be compared.
     shadow: float | None = None
+    #: `native`: the status code the stub declares, for responses that set none.
+    status: int | None = None

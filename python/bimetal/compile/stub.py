@@ -1,8 +1,9 @@
 """Comparing a native route's typed stub with what its handler says about itself.
 
 The handler's metadata is JSON: `{"parameters": [{"name", "in", "required", "schema"}], "request_body": {"required",
-"content_type", "schema"} or null, "response": {"status", "content_type", "schema"} or null, "schemas": {name: schema}}`
-and more, with JSON Schema in `schema`; references into `schemas` have the form `#/components/schemas/name`.
+"content_type", "schema"} or null, "response": {"status", "content_type", "schema"} or null, "status": code,
+"schemas": {name: schema}}` and more, with JSON Schema in `schema`; references into `schemas` have the form
+`#/components/schemas/name`.
 """
 
 from __future__ import annotations
@@ -74,6 +75,23 @@ def check_stub(effective: Any, meta: Mapping[str, Any]) -> list[str]:
         differences += _parameter_differences(stub, handler)
         differences += _body_differences(effective, meta.get("request_body"), root)
     return differences + _response_differences(effective, meta.get("response"), root)
+
+
+def status_differences(declared: int | None, meta: Mapping[str, Any]) -> list[str]:
+    """How the status code that a stub declares contradicts the one that the handler does, as text.
+
+    A handler that declares none answers with the stub's, unless its response sets another.
+    """
+    status = declared_status(meta)
+    if declared is None or status is None or declared == status:
+        return []
+    return [f"the status code is {declared} in the stub, {status} in the handler"]
+
+
+def declared_status(meta: Mapping[str, Any]) -> int | None:
+    """The status code that a handler says its responses have, unless they set another."""
+    status = meta.get("status")
+    return status if isinstance(status, int) else None
 
 
 def _stub_parameters(dependant: Dependant) -> dict[tuple[str, str], _Parameter]:

@@ -35,6 +35,9 @@ def make(**options: Any) -> Bimetal:
     @app.get("/owned/{size}", handler_type="native", native="gen.owned")
     def owned(size: int): ...
 
+    @app.get("/declared/{size}", handler_type="native", native="gen.owned", status_code=202)
+    def declared(size: int): ...
+
     @app.get("/stream")
     async def stream():
         async def parts() -> AsyncIterator[str]:

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 from fastapi import Body, Cookie, FastAPI, Form, Header, HTTPException, Path, Query, Response
-from fastapi.responses import PlainTextResponse, RedirectResponse
+from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
@@ -226,8 +226,36 @@ def created(dim: Dim, response: Response) -> Dim:
     return dim
 
 
+def accepted(dim: Dim) -> Dim:
+    return dim
+
+
+def stored(dim: Dim) -> Dim:
+    if dim.w == 0:
+        raise HTTPException(409, "flat")
+    return dim
+
+
+def removed() -> Response:
+    return Response(status_code=204)
+
+
 def missing() -> Dim:
     raise HTTPException(404, "no such thing", {"X-Why": "never was"})
+
+
+class CsvResponse(StreamingResponse):
+    media_type = "text/csv"
+
+
+def rows(count: int, broken: bool = False) -> CsvResponse:
+    def lines() -> Iterator[str]:
+        for number in range(count):
+            yield f"{number},{number * number}\n"
+        if broken:
+            raise OSError("the table is gone")
+
+    return CsvResponse(lines())
 
 
 #: Method, path, handler, the Python function, and what else the decorator is told.
@@ -257,7 +285,11 @@ ROUTES: list[tuple[str, str, str, Callable[..., Any], dict[str, Any]]] = [
     ("GET", "/moved", "moved", moved, {"response_class": RedirectResponse}),
     ("GET", "/plain", "plain", plain, {"response_class": PlainTextResponse}),
     ("POST", "/created", "created", created, {"status_code": 201}),
+    ("POST", "/accepted", "accepted", accepted, {"status_code": 202}),
+    ("POST", "/stored", "stored", stored, {"status_code": 203}),
+    ("DELETE", "/removed", "removed", removed, {"status_code": 204}),
     ("GET", "/missing", "missing", missing, {}),
+    ("GET", "/rows/{count}", "rows", rows, {"response_class": CsvResponse}),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from fastapi import FastAPI
 from fastapi.openapi.models import OpenAPI
@@ -189,3 +190,43 @@ def test_schemas_in_pydantics_form():
         "additionalProperties": False,
     }
     assert as_pydantic(True) is True
+
+
+def test_the_status_a_handler_declares_is_documented():
+    app = FastAPI()
+
+    @app.post("/typed", responses={201: {"description": "Made", "headers": {}}, 404: {"description": "None"}})
+    def typed() -> User: ...
+
+    @app.post("/declared", status_code=202)
+    def declared(): ...
+
+    for path in ("/bare", "/empty", "/by/hand"):
+        app.post(path)(lambda: None)
+    nothing = {"content_type": None, "schema": None}
+
+    def posts(path, status, response):
+        return NativeOperation(
+            path, ("POST",), "hot.x", {"status": status, "response": response, "schemas": {"User": USER}}
+        )
+
+    made = complete(
+        app.openapi(),
+        [
+            posts("/typed", 201, {**META["response"], "status": 201}),
+            replace(posts("/declared", 202, {"status": 202, **nothing}), status=202),
+            posts("/bare", 201, {**META["response"], "status": 201}),
+            posts("/empty", 204, {"status": 204, **nothing}),
+            posts("/by/hand", 203, {"status": 203}),
+        ],
+    )
+    answers = {path: methods["post"]["responses"] for path, methods in made["paths"].items()}
+    assert list(answers["/typed"]) == ["201", "404"]
+    assert answers["/typed"]["201"]["description"] == "Made"
+    assert answers["/typed"]["201"]["content"]["application/json"]["schema"] == {"$ref": f"{REF}User"}
+    assert answers["/declared"] == {"202": {"description": "Successful Response"}}
+    assert list(answers["/bare"]) == ["201"] and "User" in str(answers["/bare"])
+    assert answers["/empty"] == {"204": {"description": "Successful Response"}}
+    anything = {"description": "Successful Response", "content": {"application/json": {"schema": {}}}}
+    assert answers["/by/hand"] == {"203": anything}
+    OpenAPI.model_validate(made)

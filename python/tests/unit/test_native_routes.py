@@ -398,3 +398,22 @@ def test_models_of_parameters():
     assert told(takes_a_header, meta("header", "x-w", maximum=6)) == [
         "header parameter 'x-w' has maximum 5 in the stub, maximum 6 in the handler"
     ]
+
+
+@pytest.mark.parametrize(("declared", "handlers", "status"), [(None, 201, None), (201, 201, 201), (202, None, 202)])
+def test_the_status_of_the_stub_goes_with_the_route(declared, handlers, status):
+    app = Bimetal(openapi_url=None)
+    app.post("/x", handler_type="native", native="x", status_code=declared)(stub)
+    meta = {} if handlers is None else {"status": handlers}
+    assert [plan.status for plan in compile_app(app, {"x": handler("x", meta)})] == [status]
+
+
+def test_stub_and_handler_have_the_same_status():
+    app = Bimetal(openapi_url=None)
+    app.post("/x", handler_type="native", native="x", status_code=201)(stub)
+    with pytest.raises(RouteError, match="'x' differ: the status code is 201 in the stub, 202 in the handler"):
+        compile_app(app, {"x": handler("x", {"status": 202})})
+    app = Bimetal(openapi_url=None)
+    app.post("/x", handler_type="native", native="x", status_code=99)(stub)
+    with pytest.raises(RouteError, match="status_code=99: a native handler answers with a status code from 200 to 599"):
+        compile_app(app, {"x": handler("x")})

@@ -20,7 +20,8 @@ pub(super) enum Routed {
     /// A native one. It keeps its table, and through it what its handler borrows from, at the cost of a count that no other
     /// worker touches.
     Held { table: Table, index: usize },
-    /// Any other. It may last as long as a WebSocket, and must not keep a table that has been replaced.
+    /// Any other, and a native one that streams. It may last as long as a WebSocket, and must not keep a table that has been
+    /// replaced.
     Own(Arc<Route>),
 }
 
@@ -80,6 +81,13 @@ impl Exchange {
     /// The handler of this route is called from here on.
     pub(super) fn set_route(&mut self, routed: Routed) -> &Route {
         self.routed.insert(routed)
+    }
+
+    /// Keeps the route alone from here on: the response may last long, and a table that has been replaced must not.
+    pub(super) fn let_table_go(&mut self) {
+        if let Some(Routed::Held { table, index }) = &self.routed {
+            self.routed = Some(Routed::Own(Arc::clone(&table.routes()[*index])));
+        }
     }
 
     /// The route whose handler answers, if it came to that.

@@ -108,7 +108,10 @@ fn frame(response: Response, framing: Framing, mut exchange: Exchange) -> Framed
     let response = exchange.leave(response);
     let pattern = match &response.body {
         // Only a stream can fail so late that somebody has to name its route.
-        Body::Stream(_) => exchange.route().map(|route| Arc::from(route.pattern.as_str())),
+        Body::Stream(_) => {
+            exchange.let_table_go();
+            exchange.route().map(|route| Arc::from(route.pattern.as_str()))
+        }
         Body::Empty | Body::Full(_) => None,
     };
     Outgoing::frame(response, framing, exchange, || pattern.unwrap_or_else(unnamed), None)

@@ -105,12 +105,12 @@ impl Future for Flight {
         let this = unsafe { self.get_unchecked_mut() };
         let Some(poll) = this.future.poll else { return Poll::Pending };
         let waker = table::borrow_waker(cx.waker());
-        let mut lease = Lease::take();
-        let mut raw = lease.response();
-        // SAFETY: the plugin's function with its own future, which is not finished; waker and response live through the call.
-        let result = unsafe { poll(this.future.data, &waker, &mut raw) };
         // SAFETY: see the field.
         let bound = unsafe { this.bound.as_ref() };
+        let mut lease = Lease::take();
+        let mut raw = lease.response(bound.status);
+        // SAFETY: the plugin's function with its own future, which is not finished; waker and response live through the call.
+        let result = unsafe { poll(this.future.data, &waker, &mut raw) };
         let concluded = if result == RESULT_PENDING {
             // The poll in `begin` has no task behind it that a timer could wake.
             if this.keep.is_none() {
@@ -120,7 +120,7 @@ impl Future for Flight {
             ready!(sleep.as_mut().poll(cx));
             Err(Fault::TimedOut)
         } else {
-            bound.conclude(result, &mut lease, &raw)
+            bound.conclude(result, &mut lease, &raw, Source::Live(&this.request))
         };
         this.future.poll = None;
         Poll::Ready(concluded.unwrap_or_else(|fault| bound.report(&fault, Source::Live(&this.request))))

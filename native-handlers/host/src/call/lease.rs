@@ -35,11 +35,11 @@ impl Lease {
         Lease { buffer }
     }
 
-    /// An empty response that lends the buffer. The lease must stay where it is while that is in use.
-    pub(super) fn response(&mut self) -> BmResponse {
+    /// An empty response with this status code that lends the buffer. The lease must stay where it is while that is in use.
+    pub(super) fn response(&mut self, status: u16) -> BmResponse {
         BmResponse {
             size: size_of::<BmResponse>() as u32,
-            status: 200,
+            status: status.into(),
             kind: RESPONSE_LEASED,
             n_headers: 0,
             content_type: BmSlice::EMPTY,
@@ -50,6 +50,7 @@ impl Lease {
             lease: ptr::from_mut(self).cast(),
             owner: ptr::null_mut(),
             release: None,
+            next: None,
         }
     }
 

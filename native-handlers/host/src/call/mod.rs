@@ -5,6 +5,7 @@ mod frame;
 mod lease;
 mod pool;
 mod response;
+mod stream;
 mod table;
 
 use std::fmt;
@@ -45,6 +46,8 @@ pub(crate) struct Bound {
     pub(crate) readiness: Readiness,
     /// The route's path, for the log.
     pub(crate) route: Option<String>,
+    /// The status code of responses that set none.
+    pub(crate) status: u16,
     /// How long it may take, unless it is a sync handler, which nothing can end.
     pub(crate) deadline: Duration,
     pub(crate) counters: Arc<Counters>,
@@ -67,6 +70,13 @@ impl NativeHandler {
     pub fn with_route(self, pattern: impl Into<String>) -> NativeHandler {
         let mut bound = Arc::unwrap_or_clone(self.bound);
         bound.route = Some(pattern.into());
+        NativeHandler::new(bound)
+    }
+
+    /// The same handler, whose responses have this status code (200 to 599) unless they set one: 200 without.
+    pub fn with_status(self, status: u16) -> NativeHandler {
+        let mut bound = Arc::unwrap_or_clone(self.bound);
+        bound.status = status;
         NativeHandler::new(bound)
     }
 
@@ -158,11 +168,11 @@ impl Bound {
         let mut frame = Frame::new(source, &self.readiness);
         let request = frame.request(&self.order, handler.reads_body);
         let mut lease = Lease::take();
-        let mut raw = lease.response();
+        let mut raw = lease.response(self.status);
         // SAFETY: the checked plugin's function with its own state and data; the request and what it points to live in
         // `frame` and `source`, the lent buffer in `lease`, all beyond the call.
         let result = unsafe { call(self.plugin.state.0, handler.data.0, &request, &mut raw) };
-        match self.conclude(result, &mut lease, &raw) {
+        match self.conclude(result, &mut lease, &raw, source) {
             Ok(response) => response,
             Err(fault) => self.report(&fault, source),
         }
@@ -175,9 +185,10 @@ impl Bound {
         result: u32,
         lease: &mut Lease,
         raw: &bimetal_abi::BmResponse,
+        source: Source<'_>,
     ) -> Result<Response, Fault> {
         match result {
-            RESULT_OK => response::finish(lease, raw, &self.plugin).map_err(Fault::BadResponse),
+            RESULT_OK => response::finish(lease, raw, self, source).map_err(Fault::BadResponse),
             RESULT_PANIC => Err(Fault::Panicked),
             other => Err(Fault::BadResponse(format!("it returned {other}, which means nothing"))),
         }

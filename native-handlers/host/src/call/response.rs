@@ -4,13 +4,18 @@ use std::ffi::c_void;
 use std::slice;
 use std::sync::Arc;
 
-use bimetal_abi::{BmHeader, BmResponse, BmSlice, RESPONSE_LEASED, RESPONSE_OWNED, RESPONSE_STATIC};
+use bimetal_abi::{
+    BmHeader, BmResponse, BmSlice, RESPONSE_LEASED, RESPONSE_OWNED, RESPONSE_STATIC, RESPONSE_STREAM,
+};
 use bimetal_runtime::http::{header, HeaderFields, HeaderName, HeaderValue, StatusCode};
 use bimetal_runtime::{Body, Response};
 use bytes::Bytes;
 
+use super::frame::Source;
 use super::lease::Lease;
-use crate::plugin::Plugin;
+use super::stream::PluginStream;
+use super::Bound;
+use crate::plugin::{Plugin, ReleaseFn};
 
 /// More header fields than any response has: a larger number is garbage.
 const MAX_HEADERS: u32 = 1024;
@@ -19,9 +24,25 @@ const MAX_HEADERS: u32 = 1024;
 const FRAMING: [HeaderName; 3] = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION];
 
 /// Gives back what a plugin lent, once.
-struct Release {
+pub(super) struct Release {
     owner: *mut c_void,
-    release: Option<unsafe extern "C" fn(*mut c_void)>,
+    release: Option<ReleaseFn>,
+}
+
+impl Release {
+    pub(super) fn new(owner: *mut c_void, release: Option<ReleaseFn>) -> Release {
+        Release { owner, release }
+    }
+
+    /// The plugin's pointer, not released yet.
+    pub(super) fn owner(&self) -> *mut c_void {
+        self.owner
+    }
+
+    /// Whether there is nothing to give back.
+    pub(super) fn is_none(&self) -> bool {
+        self.release.is_none()
+    }
 }
 
 // SAFETY: the ABI lets `release` be called from any thread.
@@ -37,10 +58,16 @@ impl Drop for Release {
 }
 
 /// A body in a plugin's memory. Fields are dropped in this order: the generation is there until its memory is given back.
-struct OwnedBody {
+pub(super) struct OwnedBody {
     bytes: BmSlice,
     _release: Release,
     _plugin: Arc<Plugin>,
+}
+
+impl OwnedBody {
+    pub(super) fn new(bytes: BmSlice, release: Release, plugin: &Arc<Plugin>) -> OwnedBody {
+        OwnedBody { bytes, _release: release, _plugin: Arc::clone(plugin) }
+    }
 }
 
 impl AsRef<[u8]> for OwnedBody {
@@ -50,10 +77,16 @@ impl AsRef<[u8]> for OwnedBody {
     }
 }
 
-/// The response, or what is wrong with it. What the plugin lent is given back in both cases.
+/// The response, or what is wrong with it. What the plugin lent is given back in both cases. Where the client wants the
+/// head only, a stream is not asked for anything.
 #[inline]
-pub(super) fn finish(lease: &mut Lease, raw: &BmResponse, plugin: &Arc<Plugin>) -> Result<Response, String> {
-    let release = Release { owner: raw.owner, release: raw.release };
+pub(super) fn finish(
+    lease: &mut Lease,
+    raw: &BmResponse,
+    bound: &Bound,
+    source: Source<'_>,
+) -> Result<Response, String> {
+    let release = Release::new(raw.owner, raw.release);
     let status = u16::try_from(raw.status)
         .ok()
         .filter(|status| (200..=599).contains(status))
@@ -67,11 +100,24 @@ pub(super) fn finish(lease: &mut Lease, raw: &BmResponse, plugin: &Arc<Plugin>) 
     if raw.n_headers > 0 {
         copy_headers(raw, &mut headers)?;
     }
-    Ok(Response { status, headers, body: body(lease, raw, release, plugin)?, unhandled: false })
+    let body = match raw.kind {
+        RESPONSE_STREAM => {
+            let next = raw.next.ok_or("its body is a stream, and there is no function for its chunks")?;
+            let wanted = source.method() != "HEAD";
+            Body::Stream(Box::pin(PluginStream::new(wanted.then_some(next), release, bound)))
+        }
+        _ => whole_body(lease, raw, release, &bound.plugin)?,
+    };
+    Ok(Response { status, headers, body, unhandled: false })
 }
 
 #[inline]
-fn body(lease: &mut Lease, raw: &BmResponse, release: Release, plugin: &Arc<Plugin>) -> Result<Body, String> {
+fn whole_body(
+    lease: &mut Lease,
+    raw: &BmResponse,
+    release: Release,
+    plugin: &Arc<Plugin>,
+) -> Result<Body, String> {
     let missing = || format!("its body is a null pointer with a length of {}", raw.len);
     match raw.kind {
         RESPONSE_LEASED | RESPONSE_OWNED | RESPONSE_STATIC if raw.len == 0 => Ok(Body::Empty),
@@ -94,11 +140,7 @@ fn body(lease: &mut Lease, raw: &BmResponse, release: Release, plugin: &Arc<Plug
             if raw.kind == RESPONSE_STATIC {
                 Ok(Body::Full(Bytes::from_static(body)))
             } else {
-                Ok(Body::Full(Bytes::from_owner(OwnedBody {
-                    bytes,
-                    _release: release,
-                    _plugin: Arc::clone(plugin),
-                })))
+                Ok(Body::Full(Bytes::from_owner(OwnedBody::new(bytes, release, plugin))))
             }
         }
         other => Err(format!("its kind {other} is unknown")),

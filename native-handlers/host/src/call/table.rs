@@ -7,15 +7,16 @@ use std::task::{RawWakerVTable, Waker};
 
 use bimetal_abi::{
     BmHeaderVisitor, BmHost, BmResponse, BmSlice, BmWaker, BmWakerVtable, ABI_MINOR, CAP_HEADERS, CAP_LOG,
-    CAP_RESPONSE_GROW, CAP_SERVER_STATE, CAP_WAKER, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARN,
-    RESPONSE_LEASED, RESULT_ABSENT, RESULT_FAILED, RESULT_OK, RESULT_PANIC, SERVER_STARTING,
+    CAP_RESPONSE_GROW, CAP_RESPONSE_STREAM, CAP_SERVER_STATE, CAP_WAKER, LOG_DEBUG, LOG_ERROR, LOG_INFO,
+    LOG_WARN, RESPONSE_LEASED, RESULT_ABSENT, RESULT_FAILED, RESULT_OK, RESULT_PANIC, SERVER_STARTING,
 };
 
 use super::frame::Context;
 use super::lease::Lease;
 
 /// Every capability of this host.
-pub(crate) const HOST_CAPS: u64 = CAP_HEADERS | CAP_RESPONSE_GROW | CAP_LOG | CAP_WAKER | CAP_SERVER_STATE;
+pub(crate) const HOST_CAPS: u64 =
+    CAP_HEADERS | CAP_RESPONSE_GROW | CAP_LOG | CAP_WAKER | CAP_SERVER_STATE | CAP_RESPONSE_STREAM;
 
 /// The one table every plugin gets.
 pub(crate) static HOST: BmHost = BmHost {

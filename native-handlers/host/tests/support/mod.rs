@@ -2,14 +2,14 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bimetal_host::{Change, Error, Host, Readiness, ServerState, DEFAULT_DEADLINE};
+use bimetal_host::{Change, Error, Host, NativeHandler, Readiness, ServerState};
 use bimetal_runtime::http::Method;
 use bimetal_runtime::{Config, LaneKind, Route, RouteTable, Running, Server};
 
@@ -64,7 +64,11 @@ pub fn c_plugin(name: &str, macros: &[&str]) -> PathBuf {
 
 /// Compiles a C source into a shared library.
 pub fn compile(source: &Path, library: &Path, macros: &[&str]) {
-    let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../abi");
+    compile_against(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../abi"), source, library, macros);
+}
+
+/// The same, against the `bimetal.h` of this folder.
+pub fn compile_against(include: &Path, source: &Path, library: &Path, macros: &[&str]) {
     let built = Command::new("cc")
         .args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-I"])
         .arg(include)
@@ -88,11 +92,24 @@ pub struct Served {
 impl Served {
     /// Serves each handler at its path.
     pub fn start(host: &Host, routes: &[(&str, &str)]) -> Served {
-        Served::with_deadline(host, routes, DEFAULT_DEADLINE)
+        Served::with(host, routes, |handler| handler)
     }
 
     /// The same, for handlers that have to answer within `deadline`.
     pub fn with_deadline(host: &Host, routes: &[(&str, &str)], deadline: Duration) -> Served {
+        Served::with(host, routes, |handler| handler.with_deadline(deadline))
+    }
+
+    /// The same, for routes with this status code.
+    pub fn with_status(host: &Host, routes: &[(&str, &str)], status: u16) -> Served {
+        Served::with(host, routes, |handler| handler.with_status(status))
+    }
+
+    fn with(
+        host: &Host,
+        routes: &[(&str, &str)],
+        complete: impl Fn(NativeHandler) -> NativeHandler,
+    ) -> Served {
         let readiness = Readiness::default();
         let names =
             routes.iter().map(|(pattern, name)| ((*pattern).to_owned(), (*name).to_owned())).collect();
@@ -100,10 +117,10 @@ impl Served {
             .iter()
             .map(|(pattern, name)| {
                 let handler = host.bind(name, &params(pattern), &readiness).unwrap();
-                let handler = handler.with_route(*pattern).with_deadline(deadline);
+                let handler = complete(handler.with_route(*pattern));
                 Route {
                     pattern: (*pattern).to_owned(),
-                    methods: vec![Method::GET, Method::POST],
+                    methods: vec![Method::GET, Method::POST, Method::HEAD],
                     lane: LaneKind::Native,
                     body: handler.body_mode(),
                     handler: Arc::new(handler),
@@ -220,6 +237,48 @@ impl Client {
     }
 
     pub fn receive(&mut self) -> Reply {
+        let mut reply = self.receive_head();
+        let length = reply.header("content-length").map_or(0, |value| value.parse().unwrap());
+        reply.body = vec![0; length];
+        self.stream.read_exact(&mut reply.body).unwrap();
+        reply
+    }
+
+    /// The next chunk of a chunked body, `None` for its end; an error where the connection ends before.
+    pub fn chunk(&mut self) -> io::Result<Option<String>> {
+        let mut size = String::new();
+        if self.stream.read_line(&mut size)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let size = usize::from_str_radix(size.trim_end(), 16).map_err(io::Error::other)?;
+        let mut chunk = vec![0; size + 2];
+        self.stream.read_exact(&mut chunk)?;
+        assert_eq!(chunk.split_off(size), b"\r\n");
+        Ok((size > 0).then(|| String::from_utf8(chunk).unwrap()))
+    }
+
+    /// All of a chunked body.
+    pub fn chunks(&mut self) -> io::Result<String> {
+        let mut body = String::new();
+        while let Some(chunk) = self.chunk()? {
+            body += &chunk;
+        }
+        Ok(body)
+    }
+
+    /// Everything until the server closes the connection.
+    pub fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        self.stream.read_to_string(&mut rest).unwrap();
+        rest
+    }
+
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// A response without its body.
+    pub fn receive_head(&mut self) -> Reply {
         let mut line = || {
             let mut line = String::new();
             self.stream.read_line(&mut line).expect("the server answers");
@@ -237,10 +296,7 @@ impl Client {
             let (name, value) = field.split_once(':').unwrap();
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let length = headers.iter().find(|(name, _)| name == "content-length");
-        let mut body = vec![0; length.map_or(0, |(_, value)| value.parse().unwrap())];
-        self.stream.read_exact(&mut body).unwrap();
-        Reply { status, headers, body }
+        Reply { status, headers, body: Vec::new() }
     }
 }
 

@@ -24,12 +24,12 @@ pub(crate) fn call(State(state): State<u8>, Json(item): Json<Item>) -> (u16, Jso
     (200 + u16::from(state), Json(item))
 }
 
-#[native_handler(blocking, name = "x")]
+#[native_handler(blocking, name = "x", status = 202)]
 fn request(request: RequestParts<'_>, body: &[u8], _: ServerState) -> Response {
     Response::text(200, format!("{} {}", request.path(), body.len()))
 }
 
-#[native_handler]
+#[native_handler(status = 201)]
 async fn r#type(request: RequestParts<'_>, item: Option<Json<Item>>) -> Json<Option<Item>> {
     let _ = request.method();
     Json(item.map(|Json(item)| item))
@@ -50,6 +50,25 @@ fn header(
 #[native_handler]
 fn slots(body: Option<&[u8]>) -> Result<Redirect, HttpError> {
     body.map(|_| Redirect::temporary("/")).ok_or_else(|| HttpError::not_found("no body"))
+}
+
+/// Nothing, in no chunks.
+struct Nothing;
+
+impl futures_core::Stream for Nothing {
+    type Item = Result<Vec<u8>, std::convert::Infallible>;
+
+    fn poll_next(
+        self: std::pin::Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        std::task::Poll::Ready(None)
+    }
+}
+
+#[native_handler(content_type = "text/csv; charset=utf-8", status = 206)]
+async fn response() -> Result<Body, HttpError> {
+    Ok(Body::from_stream(Nothing))
 }
 
 fn init(_config: Option<u8>) -> Result<u8, String> {

@@ -3,11 +3,13 @@
 mod builder;
 mod headers;
 mod redirect;
+mod stream;
 mod writer;
 
 pub use builder::Response;
 pub use headers::HeaderText;
 pub use redirect::Redirect;
+pub use stream::Body;
 pub use writer::ResponseWriter;
 
 use bytes::Bytes;
@@ -37,7 +39,7 @@ const BYTES: &str = "application/octet-stream";
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned from a native handler",
     label = "not a response",
-    note = "a handler returns `Json<T>`, `&'static str`, `String`, `Bytes`, `Vec<u8>`, `()`, `Redirect`, `Response`, \
+    note = "a handler returns `Json<T>`, `&'static str`, `String`, `Bytes`, `Vec<u8>`, `()`, `Redirect`, `Response`, `Body`, \
             `(u16, T)` with a status code, `([(name, value)], T)` with header fields, or `Result<T, HttpError>`: write `-> Json<{Self}>` to send JSON",
     note = "the `T` of `Json` derives `Serialize` and `JsonSchema`"
 )]

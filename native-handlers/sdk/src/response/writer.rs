@@ -2,17 +2,20 @@
 
 use std::ffi::c_void;
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{offset_of, MaybeUninit};
 use std::ptr;
 use std::slice;
 
 use bimetal_abi::{
-    BmHeader, BmResponse, BmSlice, RESPONSE_LEASED, RESPONSE_OWNED, RESPONSE_STATIC, RESULT_OK,
+    BmHeader, BmResponse, BmSlice, RESPONSE_LEASED, RESPONSE_OWNED, RESPONSE_STATIC, RESPONSE_STREAM,
+    RESULT_OK, RESULT_PANIC,
 };
 use serde::Serialize;
 use sonic_rs::writer::WriteExt;
 
-use crate::host;
+use super::stream::{self, ChunkStream};
+use crate::entry::guard;
+use crate::{host, runtime};
 
 /// Bodies up to this size are copied into the lent buffer: cheaper than handing over memory and getting it back.
 const COPIED: usize = 1024;
@@ -35,19 +38,27 @@ pub struct ResponseWriter<'a> {
 
 /// What a response keeps alive until the host releases it.
 #[derive(Default)]
-struct Owner {
+pub(super) struct Owner {
     _body: Option<Box<dyn AsRef<[u8]> + Send>>,
+    pub(super) stream: Option<ChunkStream>,
     text: Vec<(String, String)>,
     _content_type: String,
     headers: Vec<BmHeader>,
 }
 
 unsafe extern "C" fn release(owner: *mut c_void) {
-    // A body's own drop code may panic, and must not do so into the host.
-    let _ = std::panic::catch_unwind(|| {
+    // The drop code of a body or a stream may panic, and must not do so into the host.
+    let dropped = guard(|| {
         // SAFETY: made by `ResponseWriter::own`; the host calls this once.
-        drop(unsafe { Box::from_raw(owner.cast::<Owner>()) });
+        let mut owner = unsafe { Box::from_raw(owner.cast::<Owner>()) };
+        if let Some(stream) = owner.stream.take() {
+            runtime::within(|| drop(stream));
+        }
+        RESULT_OK
     });
+    if dropped == RESULT_PANIC {
+        host::log::error("a response panicked when it was dropped");
+    }
 }
 
 impl<'a> ResponseWriter<'a> {
@@ -136,6 +147,21 @@ impl<'a> ResponseWriter<'a> {
         self.own(Owner { _body: Some(body), ..Owner::default() });
     }
 
+    /// Makes what `stream` gives the body, with this content type, if any.
+    pub(super) fn write_stream(&mut self, stream: ChunkStream, content_type: Option<String>) {
+        if (self.raw.size as usize) < offset_of!(BmResponse, next) + size_of_val(&self.raw.next) {
+            return self.fail("this host takes no streams; update Bimetal");
+        }
+        if let Some(content_type) = &content_type {
+            // The text stays where it is when the `String` is moved into the owner.
+            self.raw.content_type = BmSlice::borrow_str(content_type);
+        }
+        self.raw.kind = RESPONSE_STREAM;
+        self.raw.next = Some(stream::next);
+        let _content_type = content_type.unwrap_or_default();
+        self.own(Owner { stream: Some(stream), _content_type, ..Owner::default() });
+    }
+
     /// Makes `value` as JSON the body.
     ///
     /// ```
@@ -208,8 +234,9 @@ impl<'a> ResponseWriter<'a> {
         if self.raw.release.is_some() {
             // SAFETY: made below, and not released yet.
             let earlier = unsafe { Box::from_raw(self.raw.owner.cast::<Owner>()) };
-            let Owner { _body, text, _content_type, headers } = *earlier;
+            let Owner { _body, stream, text, _content_type, headers } = *earlier;
             owner._body = owner._body.or(_body);
+            owner.stream = owner.stream.or(stream);
             if owner.headers.is_empty() {
                 (owner.text, owner.headers) = (text, headers);
             }

@@ -6,8 +6,8 @@ use std::ptr;
 use std::sync::OnceLock;
 
 use bimetal_abi::{
-    BmHandler, BmHeaderVisitor, BmHost, BmInit, BmPlugin, BmRequest, BmResponse, BmSlice, BmWaker,
-    BmWakerVtable, RESULT_ABSENT, RESULT_OK,
+    BmChunk, BmHandler, BmHeaderVisitor, BmHost, BmInit, BmPlugin, BmRequest, BmResponse, BmSlice, BmWaker,
+    BmWakerVtable, RESPONSE_STREAM, RESULT_ABSENT, RESULT_FAILED, RESULT_OK, RESULT_PANIC,
 };
 
 /// A request.
@@ -22,6 +22,8 @@ pub struct Call<'a> {
     /// Further header fields, names in lower case.
     pub headers: &'a [(&'a str, &'a str)],
     pub body: &'a [u8],
+    /// The size of a response of an earlier version; 0: this one's.
+    pub response_size: u32,
 }
 
 /// What a handler answered.
@@ -32,6 +34,8 @@ pub struct Answer {
     pub content_type: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// The chunks of a stream, the last an error where it fails; `None` for a body that is whole.
+    pub chunks: Option<Vec<Result<String, String>>>,
 }
 
 impl Answer {
@@ -158,7 +162,7 @@ pub fn call(call: &Call<'_>) -> Answer {
     };
     let mut buffer: Vec<u8> = Vec::with_capacity(64);
     let mut response = BmResponse {
-        size: size_of::<BmResponse>() as u32,
+        size: if call.response_size == 0 { size_of::<BmResponse>() as u32 } else { call.response_size },
         status: 200,
         kind: bimetal_abi::RESPONSE_LEASED,
         n_headers: 0,
@@ -170,6 +174,7 @@ pub fn call(call: &Call<'_>) -> Answer {
         lease: (&raw mut buffer).cast(),
         owner: ptr::null_mut(),
         release: None,
+        next: None,
     };
     // SAFETY: as the ABI says; everything lives through the call.
     let result =
@@ -186,7 +191,11 @@ pub fn call(call: &Call<'_>) -> Answer {
             status: response.status,
             content_type: text(response.content_type),
             headers: headers.iter().map(|header| (text(header.name), text(header.value))).collect(),
-            body: BmSlice { ptr: response.buf, len: response.len }.bytes().unwrap().to_vec(),
+            body: match response.kind {
+                RESPONSE_STREAM => Vec::new(),
+                _ => BmSlice { ptr: response.buf, len: response.len }.bytes().unwrap().to_vec(),
+            },
+            chunks: (response.kind == RESPONSE_STREAM).then(|| chunks(&response)),
         }
     };
     if let Some(release) = response.release {
@@ -194,4 +203,33 @@ pub fn call(call: &Call<'_>) -> Answer {
         unsafe { release(response.owner) };
     }
     answer
+}
+
+/// Asks for every chunk. A panic is the error `panic`.
+fn chunks(response: &BmResponse) -> Vec<Result<String, String>> {
+    let waker = BmWaker { data: ptr::null(), meta: ptr::null() };
+    let mut chunks = Vec::new();
+    loop {
+        // SAFETY: cleared, as the ABI wants it.
+        let mut chunk: BmChunk = unsafe { std::mem::zeroed() };
+        chunk.size = size_of::<BmChunk>() as u32;
+        // SAFETY: as the ABI says; the response is not released.
+        let result = unsafe { response.next.unwrap()(response.owner, &waker, &mut chunk) };
+        // SAFETY: what the stream gives is valid until `release`.
+        let text = unsafe { chunk.bytes.text() }.unwrap().to_owned();
+        if let Some(release) = chunk.release {
+            // SAFETY: once, and the text was copied.
+            unsafe { release(chunk.owner) };
+        }
+        match result {
+            RESULT_OK => chunks.push(Ok(text)),
+            RESULT_ABSENT => return chunks,
+            RESULT_FAILED => chunks.push(Err(text)),
+            RESULT_PANIC => chunks.push(Err("panic".to_owned())),
+            other => panic!("{other}"),
+        }
+        if result != RESULT_OK {
+            return chunks;
+        }
+    }
 }
