@@ -187,7 +187,7 @@ fn the_deadline_is_that_of_the_head() {
         ("/forever", "probe.forever"),
         ("/tell/{text}", "probe.tell"),
     ];
-    let server = Served::with_deadline(&host, &routes, Duration::from_secs(3));
+    let server = Served::with_deadline(&host, &routes, Duration::from_secs(6));
     let mut clients = ["/later", "/blocking"].map(|target| open(&server, target));
     // Begun later, and over its deadline: so would the streams be.
     assert_eq!(server.get("/forever").status, 504);
