@@ -318,7 +318,7 @@ class Server:
             raise PluginError(f"native route {path!r}: the path must start with '/'")
         if name not in handlers:
             raise PluginError(f"native route {path}: {unknown_handler(name, handlers)}")
-        skipped = bypassed_by_app(self.app) if isinstance(self.app, FastAPI) else []
+        skipped = bypassed_by_app(self.app, handlers[name]) if isinstance(self.app, FastAPI) else []
         reason = "; ".join([GIVEN(), BYPASSES(names=", ".join(skipped))] if skipped else [GIVEN()])
         return RoutePlan(path=path, methods=("GET",), lane="native", name=name, reason=reason, native=name)
 
