@@ -15,7 +15,7 @@ from typing import Any
 from fastapi import FastAPI
 from typing_extensions import Self, Unpack
 
-from bimetal._core import Engine, Rebound, Reload, set_log
+from bimetal._core import Engine, Rebound, Reload, WorkerLink, set_log
 from bimetal.binding import HandlerInfo, PluginChange
 from bimetal.compile import Compilation, RoutePlan, versions
 from bimetal.compile.application import edge
@@ -35,7 +35,7 @@ from bimetal.threads import runner_start
 _CLEANUP_TIMEOUT = 5.0
 
 #: The engine's own limit, where none was given, and the pause between two looks at what still runs; in seconds.
-_DRAIN_TIMEOUT = 30.0
+DRAIN_TIMEOUT = 30.0
 _BUSY_PACE = 0.005
 
 logger = logging.getLogger("bimetal")
@@ -107,12 +107,14 @@ class Server:
             self._plugins.init_timeout = plugin_init_timeout
         self._plugins.installed = self._plugins.installed and installed_plugins
         self._native = dict(native or {})
+        self._absent: list[str] = []
         self._uvloop = uvloop
         self._limits = limits
         self._state: dict[str, Any] = {}
         self._scope_root_path = ""
         self._observer: Callable[..., Any] | None = None
         self._stack: Any = None
+        self._link: WorkerLink | None = None
         self._shadow = Shadow(self.entry)
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
@@ -136,7 +138,7 @@ class Server:
             ```
         """
         handlers = self._plugins.handlers()
-        missing = self._plugins.missing()
+        self._absent = missing = self._plugins.missing()
         try:
             compilation = Compilation(
                 self.app,
@@ -308,6 +310,21 @@ class Server:
         self._state = state
         self._scope_root_path = scope_root_path
 
+    def _serve_as_worker(self, link: WorkerLink) -> None:
+        """For the worker processes of a supervisor: serve on the socket of `link`, and tell of it there."""
+        self._link = link
+
+    def _watch_libraries(self, appeared: Callable[[], None]) -> None:
+        """For `--reload`: take in plugin libraries as they change; `appeared` is called for one that was not there."""
+        from bimetal.watching import Libraries
+
+        Libraries(
+            loaded=self._plugins.libraries(),
+            absent=self._absent,
+            changed=self._reload_and_log,
+            appeared=appeared,
+        ).watch()
+
     def _running(self) -> Engine:
         if self._engine is None:
             raise BimetalError("the server is not running; call start() first")
@@ -341,6 +358,7 @@ class Server:
             port=self._port,
             root_path=self._root_path,
             on_exception=self._on_exception,
+            link=self._link,
             **self._limits,
         )
         try:
@@ -408,6 +426,8 @@ class Server:
             if any(plan.shadow for plan in self.plans):
                 shadow = loop.create_task(self._shadow.run(engine, lambda: self.plans))
             ready()
+            if self._link is not None:
+                self._link.serves()
             await self._stopping.wait()
             await self._drain(engine)
         finally:
@@ -419,7 +439,7 @@ class Server:
 
     async def _drain(self, engine: Engine) -> None:
         assert self._forced is not None
-        deadline = time.monotonic() + self._limits.get("drain_timeout", _DRAIN_TIMEOUT)
+        deadline = time.monotonic() + self._limits.get("drain_timeout", DRAIN_TIMEOUT)
         drained = asyncio.ensure_future(engine.drain())
         forced = asyncio.ensure_future(self._forced.wait())
         try:
@@ -471,6 +491,9 @@ class Server:
         handlers: dict[int, Callable[..., None]] = {
             number: lambda *_: self._signal_stop() for number in (signal.SIGINT, signal.SIGTERM)
         }
+        if self._link is not None:
+            # A terminal sends it to the supervisor as well, which tells its workers what to do.
+            handlers[signal.SIGINT] = lambda *_: None
         hangups: queue.SimpleQueue[bool] = queue.SimpleQueue()
         if hasattr(signal, "SIGHUP"):
             handlers[signal.SIGHUP] = lambda *_: hangups.put(True)
@@ -490,24 +513,29 @@ class Server:
         while wanted:
             while wanted and not hangups.empty():
                 wanted = hangups.get()
-            try:
-                changes = self.reload_plugins()
-            except BimetalError as error:
-                logger.error("the plugins are not reloaded, the old versions go on serving: %s", error)
-            except Exception:
-                logger.exception("the plugins are not reloaded")
-            else:
-                for change in changes:
-                    logger.info(
-                        "plugin %s (%s) is reloaded: version %s, before %s",
-                        change["plugin"],
-                        change["path"],
-                        change["new_version"],
-                        change["old_version"],
-                    )
-                if not changes:
-                    logger.info("no plugin library has changed")
+            if self._reload_and_log() == []:
+                logger.info("no plugin library has changed")
             wanted = hangups.get()
+
+    def _reload_and_log(self) -> list[PluginChange] | None:
+        """Reload the plugins and log what has come of it; None where they are refused."""
+        try:
+            changes = self.reload_plugins()
+        except BimetalError as error:
+            logger.error("the plugins are not reloaded, the old versions go on serving: %s", error)
+            return None
+        except Exception:
+            logger.exception("the plugins are not reloaded")
+            return None
+        for change in changes:
+            logger.info(
+                "plugin %s (%s) is reloaded: version %s, before %s",
+                change["plugin"],
+                change["path"],
+                change["new_version"],
+                change["old_version"],
+            )
+        return changes
 
     def _join(self) -> None:
         thread, self._thread = self._thread, None
@@ -519,14 +547,6 @@ class Server:
         outcome, self._outcome = self._outcome, None
         if outcome is not None:
             raise outcome
-
-
-def check_workers(workers: int) -> None:
-    """Raise BimetalError for more than one worker process."""
-    if workers != 1:
-        raise BimetalError(
-            f"workers={workers} is not available in this version: run one process per port behind a load balancer"
-        )
 
 
 def _fingerprint(app: Any) -> tuple[Any, ...]:
