@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import platform
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -123,6 +124,20 @@ def _application_options(command: F) -> F:
     type=click.FloatRange(2),
     help="For a worker process without a sign of life, seconds.",
 )
+@click.option(
+    "--max-requests",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Replace a worker process after so many requests.",
+)
+@click.option(
+    "--max-requests-jitter",
+    metavar="N",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Up to so many more, at random, so that not all are replaced at once.",
+)
 @click.option("--lifespan", default="auto", show_default=True, type=click.Choice(("auto", "on", "off")))
 @click.option("--no-uvloop", is_flag=True, help="Use asyncio's own event loop.")
 @click.option("--access-log", is_flag=True, help="Log a line for each request.")
@@ -151,6 +166,8 @@ def run(
     native_timeout: float,
     drain_timeout: float,
     heartbeat_timeout: float,
+    max_requests: int | None,
+    max_requests_jitter: int,
     lifespan: Any,
     no_uvloop: bool,
     access_log: bool,
@@ -173,7 +190,7 @@ def run(
         logging.basicConfig(
             level=_PYTHON_LEVELS.get(log_level) or log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
         )
-        if link is None and (reload or workers > 1):
+        if link is None and (reload or workers > 1 or max_requests is not None):
             supervise(
                 host=host,
                 port=port,
@@ -204,7 +221,8 @@ def run(
             access_log=access_log,
         )
         if link is not None:
-            server._serve_as_worker(link)
+            more = random.randint(0, max_requests_jitter)
+            server._serve_as_worker(link, max_requests + more if max_requests is not None else None)
 
         def ready(server: Server) -> None:
             if link is None or link.first:

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
@@ -37,6 +37,9 @@ _CLEANUP_TIMEOUT = 5.0
 #: The engine's own limit, where none was given, and the pause between two looks at what still runs; in seconds.
 DRAIN_TIMEOUT = 30.0
 _BUSY_PACE = 0.005
+
+#: How often a worker counts its requests, in seconds.
+_COUNT_PACE = 0.2
 
 logger = logging.getLogger("bimetal")
 
@@ -115,6 +118,7 @@ class Server:
         self._observer: Callable[..., Any] | None = None
         self._stack: Any = None
         self._link: WorkerLink | None = None
+        self._max_requests: int | None = None
         self._shadow = Shadow(self.entry)
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
@@ -310,9 +314,13 @@ class Server:
         self._state = state
         self._scope_root_path = scope_root_path
 
-    def _serve_as_worker(self, link: WorkerLink) -> None:
-        """For the worker processes of a supervisor: serve on the socket of `link`, and tell of it there."""
+    def _serve_as_worker(self, link: WorkerLink, max_requests: int | None = None) -> None:
+        """For the worker processes of a supervisor: serve on the socket of `link`, and tell of it there.
+
+        After `max_requests`, ask for another worker in place of this one, and go on until it serves.
+        """
         self._link = link
+        self._max_requests = max_requests
 
     def _watch_libraries(self, appeared: Callable[[], None]) -> None:
         """For `--reload`: take in plugin libraries as they change; `appeared` is called for one that was not there."""
@@ -428,6 +436,7 @@ class Server:
             ready()
             if self._link is not None:
                 self._link.serves()
+                await self._enough_requests(engine, self._link)
             await self._stopping.wait()
             await self._drain(engine)
         finally:
@@ -436,6 +445,16 @@ class Server:
                 # A Python body may not let itself be cancelled.
                 await asyncio.wait([shadow], timeout=_CLEANUP_TIMEOUT)
             await lifespan.shutdown()
+
+    async def _enough_requests(self, engine: Engine, link: WorkerLink) -> None:
+        """Wait for the last request that this worker is meant to answer, or for the stop."""
+        assert self._stopping is not None
+        while self._max_requests is not None and not self._stopping.is_set():
+            if sum(engine.stats()["requests"].values()) >= self._max_requests:
+                link.ask_to_leave()
+                return
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _COUNT_PACE)
 
     async def _drain(self, engine: Engine) -> None:
         assert self._forced is not None

@@ -65,7 +65,10 @@ class Served:
         pids: set[int] = set()
 
         def asked() -> bool:
-            answer = get(self.port, "/pid").json()
+            try:
+                answer = get(self.port, "/pid").json()
+            except OSError:
+                return False  # it was with a worker that has been killed
             if answer["version"] != version or answer["pid"] in without:
                 pids.clear()
             else:
@@ -103,14 +106,14 @@ def test_workers_share_the_port_and_one_speaks_for_all(served: Served) -> None:
 def test_a_worker_killed_under_load_is_replaced(served: Served) -> None:
     before = served.serving(2)
     with Load(served.port, "/pid") as load:
-        for _ in range(5):
+        for _ in range(3):
             victim = sorted(before)[0]
             os.kill(victim, signal.SIGKILL)
             before = served.serving(2, without=frozenset({victim}))
             answers = load.answers
             until(lambda answers=answers: load.answers > answers + 50, "answers")
     # What was in flight on the one that died, of each client at most.
-    assert len(load.failures) <= 5 * load.clients, load.failures
+    assert len(load.failures) <= 3 * load.clients, load.failures
     assert "was ended by SIGKILL" in served.server.output
 
 
@@ -144,7 +147,7 @@ def test_a_broken_version_does_not_matter_to_those_that_serve(served: Served) ->
 def test_sighup_replaces_all_without_a_failure(served: Served) -> None:
     old = served.serving(2)
     with Load(served.port, "/pid") as load:
-        for version in ("2", "3", "4"):
+        for version in ("2", "3"):
             served.write(version)
             served.server.process.send_signal(signal.SIGHUP)
             new = served.serving(2, version)
@@ -231,6 +234,21 @@ def test_a_stopped_worker_is_replaced_and_a_busy_one_is_not(tmp_path: Path) -> N
         # New connections may wait at the one that has been stopped.
         served.server.wait_output("has shown no sign of life")
         assert busy in served.serving(2, without=frozenset({victim}))
+
+
+def test_a_worker_that_has_had_its_requests_is_replaced_without_a_failure(tmp_path: Path) -> None:
+    with serve(tmp_path, "--max-requests", "100", "--max-requests-jitter", "50") as served:
+        seen: set[int] = set()
+        with Load(served.port, "/pid") as load:
+
+            def replaced() -> bool:
+                seen.update(workers_of(served.server))
+                return len(seen) >= 6
+
+            until(replaced, "four replacements")
+        assert not load.failures
+        assert served.server.stop() == 0
+        assert "ERROR" not in served.server.output
 
 
 def test_app_run(tmp_path: Path) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from harness.servers import START_TIMEOUT
 from harness.wire import Connection, Reply, get
 
+#: How long a worker that is replaced keeps idle connections, in seconds.
+HANDOVER = 0.5
+
 
 class Load:
     """Asks `target` on new connections and on kept ones, until it is left; every answer has to be 200.
 
-    A client whose connection the server has closed with its last answer opens another one.
+    A client whose connection the server has closed with its last answer opens another one. One that has been kept from
+    running for so long that the server may have given its idle connection up does the same.
     """
 
     def __init__(self, port: int, target: str) -> None:
@@ -50,9 +55,17 @@ class Load:
 
     def _kept(self) -> None:
         with Connection(self.port) as connection:
+            answered = time.monotonic()
             while not self._stop.is_set():
-                reply = connection.request("GET", self.target)
+                paused = time.monotonic() - answered
+                try:
+                    reply = connection.request("GET", self.target)
+                except ConnectionError:
+                    if paused > HANDOVER / 2:
+                        return
+                    raise
                 self._judge(reply)
+                answered = time.monotonic()
                 if reply.header("connection") == "close":
                     return
 

@@ -288,6 +288,9 @@ async fn serve(
             () = sleep_until(handover.into()) => {}
             () = aborted(&mut order) => return false,
         }
+        for _ in 0..LAST_TURNS {
+            yield_now().await;
+        }
     }
     worker.pulse.draining.set(true);
     worker.each_connection(Connection::go_away);
