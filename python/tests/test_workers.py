@@ -189,7 +189,21 @@ def test_requests_in_flight_finish_when_workers_are_replaced_and_when_they_stop(
     assert served.server.process.wait(STOP_TIMEOUT) == 0
 
 
-def test_an_interrupt_of_the_whole_group_drains_a_second_one_does_not_wait(served: Served) -> None:
+def test_an_interrupt_from_a_terminal_drains(served: Served) -> None:
+    """It goes to the supervisor and its workers."""
+    served.serving(2)
+    with Connection(served.port) as held:
+        held.send_request("GET", "/held")
+        served.note("held")
+        os.killpg(served.server.pid, signal.SIGINT)
+        until(lambda: len(workers_of(served.server)) == 1, "the worker with the request")
+        served.go()
+        assert held.read_reply().status == 200
+    assert served.server.process.wait(STOP_TIMEOUT) == 0
+    assert "Traceback" not in served.server.output
+
+
+def test_a_second_interrupt_does_not_wait(served: Served) -> None:
     pids = served.serving(2)
     with Connection(served.port) as held:
         held.send_request("GET", "/held")
