@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
-from typing import Any, Literal, final
+from typing import Any, Final, Literal, final
 
 from typing_extensions import Self
 
@@ -24,6 +24,8 @@ __all__ = [
     "Reload",
     "RouteCall",
     "RouteError",
+    "Supervisor",
+    "WorkerLink",
     "build_info",
     "dumps",
     "loads",
@@ -151,8 +153,12 @@ class Engine:
         sync_threads: int = 1000,
         native_timeout: float = 30.0,
         on_exception: Callable[[BaseException], object] | None = None,
+        link: WorkerLink | None = None,
     ) -> Self:
-        """Bind the address (connections are refused until `serve`). Raises BindError."""
+        """Bind the address, or take the socket that `link` has inherited. Nothing is accepted until `serve`.
+
+        Raises BindError.
+        """
 
     @property
     def host(self) -> str:
@@ -325,3 +331,63 @@ def sdk_sources() -> dict[str, str]:
 
 def build_info() -> dict[str, str]:
     """Version of the extension, of the plugin ABI, and the target it was built for."""
+
+@final
+class Supervisor:
+    """Keeps worker processes that share a listening socket."""
+
+    def __new__(
+        cls,
+        command: Sequence[str],
+        *,
+        host: str,
+        port: int,
+        workers: int,
+        drain_timeout: float,
+        heartbeat_timeout: float,
+        wait_for_changes: bool,
+    ) -> Self:
+        """Bind the address. Workers run `command`, and inherit the socket.
+
+        `wait_for_changes`: a worker that does not start is not tried again before `replace`. Raises BindError.
+        """
+
+    @property
+    def host(self) -> str:
+        """The bound address."""
+
+    @property
+    def port(self) -> int:
+        """The bound port."""
+
+    def run(self) -> None:
+        """Keep the workers until SIGINT or SIGTERM, without the interpreter.
+
+        Raises BimetalError when they cannot be kept alive.
+        """
+
+    def replace(self) -> None:
+        """Start new workers; the old ones are drained when those serve. From any thread."""
+
+    def stop(self) -> None:
+        """Stop as SIGTERM does. From any thread."""
+
+@final
+class WorkerLink:
+    """A worker's line to its supervisor, and the socket it has inherited."""
+
+    VARIABLE: Final[str]
+
+    @staticmethod
+    def take(value: str, drain_timeout: float) -> WorkerLink | None:
+        """Take what a supervisor has left to this process; None where `value` is another process's."""
+
+    @property
+    def first(self) -> bool:
+        """Whether no worker of the supervisor has served before."""
+
+    def serves(self) -> None:
+        """Say that the worker accepts connections."""
+
+    def ask_to_leave(self) -> None:
+        """Ask for another worker, which takes this one's place."""

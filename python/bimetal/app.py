@@ -108,20 +108,35 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
         Args:
             host: The address to listen on.
             port: The port to listen on; 0 takes a free one.
-            workers: Processes. One for now: start more behind a load balancer, each with a port of its own.
+            workers: Processes. With more than one, each starts the program again, and this one keeps them: SIGHUP
+                replaces them, one that ends is started anew.
             lifespan: `"on"` requires the ASGI lifespan, `"off"` skips it, `"auto"` uses it where supported.
             root_path: The path under which a proxy publishes the application.
             limits: See `bimetal.options.Limits`.
 
         Raises:
-            BimetalError: The server cannot start; the text names the reason and the fix.
+            BimetalError: The server cannot start, or its workers cannot be kept alive; the text names the reason.
 
         Example:
             ```python
             app.run(host="0.0.0.0", port=8000, drain_timeout=10)
             ```
         """
-        from bimetal.server import Server, check_workers
+        from bimetal.server import DRAIN_TIMEOUT, Server
+        from bimetal.worker import HEARTBEAT_TIMEOUT, inherited, supervise
 
-        check_workers(workers)
-        Server(self, host=host, port=port, lifespan=lifespan, root_path=root_path, **limits).serve_forever()
+        drain_timeout = limits.get("drain_timeout", DRAIN_TIMEOUT)
+        link = inherited(drain_timeout)
+        if workers != 1 and link is None:
+            supervise(
+                host=host,
+                port=port,
+                workers=workers,
+                drain_timeout=drain_timeout,
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            )
+            return
+        server = Server(self, host=host, port=port, lifespan=lifespan, root_path=root_path, **limits)
+        if link is not None:
+            server._serve_as_worker(link)
+        server.serve_forever()

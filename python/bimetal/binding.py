@@ -42,7 +42,8 @@ def native(
     Args:
         name: The handler's name: `"health"` is built in, `"hot.price"` is `price` of the plugin `hot`.
         fallback: `"python"` runs the body where the handler or its plugin is absent; None refuses to start.
-        bypass: Names of middleware, dependencies and security schemes that the native route may leave out.
+        bypass: Names of middleware, dependencies, security schemes and exception handlers that the native route may
+            leave out.
         shadow: The share of live GET requests, 0 to 1, that the body answers as well, after the response, to be
             compared: see `Server.stats`. The body's side effects happen.
 

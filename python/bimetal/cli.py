@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import platform
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -16,11 +17,11 @@ import click
 from bimetal._core import build_info, set_log
 from bimetal.command_errors import one_line_errors
 from bimetal.compile.edge import at_edge
-from bimetal.errors import BimetalError
 from bimetal.loading import load_app
 from bimetal.plugin_command import plugin
-from bimetal.server import Server, check_workers
+from bimetal.server import DRAIN_TIMEOUT, Server
 from bimetal.table import as_json, print_table
+from bimetal.worker import HEARTBEAT_TIMEOUT, Companion, inherited, supervise
 
 F = Callable[..., Any]
 
@@ -79,7 +80,28 @@ def _application_options(command: F) -> F:
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
-@click.option("--reload", is_flag=True, help="Start again when a source file changes.")
+@click.option("--reload", is_flag=True, help="For development: take in changed source files and plugin libraries.")
+@click.option(
+    "--reload-dir",
+    "reload_dirs",
+    metavar="DIR",
+    multiple=True,
+    help="Watch the source files in DIR instead of the application's folder. Repeatable.",
+)
+@click.option(
+    "--reload-include",
+    "reload_includes",
+    metavar="PATTERN",
+    multiple=True,
+    help="Watch files that match too, besides *.py. Repeatable.",
+)
+@click.option(
+    "--reload-exclude",
+    "reload_excludes",
+    metavar="PATTERN",
+    multiple=True,
+    help="Do not watch files and folders that match. Repeatable.",
+)
 @click.option("--io-threads", default=1, show_default=True, type=click.IntRange(1), help="Threads for the sockets.")
 @click.option("--root-path", default="", help="The path under which a proxy publishes the application.")
 @click.option(
@@ -87,6 +109,34 @@ def _application_options(command: F) -> F:
 )
 @click.option(
     "--native-timeout", default=30.0, show_default=True, type=float, help="For native handlers that wait, seconds."
+)
+@click.option(
+    "--drain-timeout",
+    default=DRAIN_TIMEOUT,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="For requests in flight at a stop, seconds.",
+)
+@click.option(
+    "--heartbeat-timeout",
+    default=HEARTBEAT_TIMEOUT,
+    show_default=True,
+    type=click.FloatRange(2),
+    help="For a worker process without a sign of life, seconds.",
+)
+@click.option(
+    "--max-requests",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Replace a worker process after so many requests.",
+)
+@click.option(
+    "--max-requests-jitter",
+    metavar="N",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Up to so many more, at random, so that not all are replaced at once.",
 )
 @click.option("--lifespan", default="auto", show_default=True, type=click.Choice(("auto", "on", "off")))
 @click.option("--no-uvloop", is_flag=True, help="Use asyncio's own event loop.")
@@ -107,10 +157,17 @@ def run(
     port: int,
     workers: int,
     reload: bool,
+    reload_dirs: tuple[str, ...],
+    reload_includes: tuple[str, ...],
+    reload_excludes: tuple[str, ...],
     io_threads: int,
     root_path: str,
     max_body: int,
     native_timeout: float,
+    drain_timeout: float,
+    heartbeat_timeout: float,
+    max_requests: int | None,
+    max_requests_jitter: int,
     lifespan: Any,
     no_uvloop: bool,
     access_log: bool,
@@ -118,18 +175,33 @@ def run(
     log_format: str,
     quiet: bool,
 ) -> None:
-    """Serve an application until SIGINT or SIGTERM. SIGHUP takes in plugin libraries that have changed."""
+    """Serve an application until SIGINT or SIGTERM.
+
+    SIGHUP takes in plugin libraries that have changed; with several workers it replaces these by new ones.
+    """
     native_routes = _native_routes(natives)
-    with one_line_errors(with_traceback):
-        check_workers(workers)
-        if reload:
-            raise BimetalError(
-                "--reload is not available in this version: use `watchfiles 'bimetal run ...'`, or restart it by hand"
-            )
+    if reload and workers > 1:
+        raise click.UsageError("--reload is for development, with one worker: leave out --workers")
+    if not reload and (reload_dirs or reload_includes or reload_excludes):
+        raise click.UsageError("--reload-dir, --reload-include and --reload-exclude belong to --reload")
+    link = inherited(drain_timeout)
+    with one_line_errors(with_traceback, of_application=reload and link is not None):
         set_log(log_level, log_format)
         logging.basicConfig(
             level=_PYTHON_LEVELS.get(log_level) or log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
         )
+        if link is None and (reload or workers > 1 or max_requests is not None):
+            supervise(
+                host=host,
+                port=port,
+                workers=workers,
+                drain_timeout=drain_timeout,
+                heartbeat_timeout=heartbeat_timeout,
+                companion=_watch(reload_dirs or (app_dir or ".",), reload_includes, reload_excludes)
+                if reload
+                else None,
+            )
+            return
         app = load_app(target, app_dir, factory)
         server = Server(
             app,
@@ -145,13 +217,21 @@ def run(
             io_threads=io_threads,
             max_body_size=max_body,
             native_timeout=native_timeout,
+            drain_timeout=drain_timeout,
             access_log=access_log,
         )
+        if link is not None:
+            more = random.randint(0, max_requests_jitter)
+            server._serve_as_worker(link, max_requests + more if max_requests is not None else None)
 
         def ready(server: Server) -> None:
-            if not quiet:
-                print_table(server.plans)
-            print(f"Bimetal {build_info()['version']} serves {target} on {server.url}", flush=True)
+            if link is None or link.first:
+                if not quiet:
+                    print_table(server.plans)
+                processes = f" ({workers} workers)" if workers > 1 else ""
+                print(f"Bimetal {build_info()['version']} serves {target} on {server.url}{processes}", flush=True)
+            if link is not None and reload:
+                server._watch_libraries(appeared=link.ask_to_leave)
 
         server.serve_forever(ready)
 
@@ -206,6 +286,15 @@ def version() -> None:
         if name != "version":
             print(f"{name} {value}")
     print(f"python {platform.python_version()} ({platform.python_implementation()})")
+
+
+def _watch(folders: tuple[str, ...], include: tuple[str, ...], exclude: tuple[str, ...]) -> Companion:
+    from bimetal.watching import Sources
+
+    # Each change is said by the supervisor, in fewer words.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    sources = Sources(folders, include, exclude)
+    return lambda supervisor: sources.watch(supervisor.replace)
 
 
 def _native_routes(natives: tuple[str, ...]) -> dict[str, str]:

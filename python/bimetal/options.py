@@ -24,7 +24,8 @@ class NativeOptions(TypedDict, total=False):
     native: str | None
     #: `"python"`: the function's body runs where the native handler is absent.
     fallback: Literal["python"] | None
-    #: Middleware, dependencies and security schemes the native route may leave out, as `"middleware:Name"` or `"Name"`.
+    #: Middleware, dependencies, security schemes and exception handlers the native route may leave out, as
+    #: `"middleware:Name"` or `"Name"`.
     bypass: Sequence[str] | None
     #: The share of live GET requests, 0 to 1, that the function's body answers as well, to be compared.
     shadow: float | None

@@ -113,6 +113,11 @@ class Plugins:
         self.host()
         return [path for path, _ in self._pending]
 
+    def libraries(self) -> list[str]:
+        """The files of the plugins that are loaded."""
+        sources = (plugin["source"] for plugin in self.host().plugins())
+        return [source for source in sources if source not in ("builtin", "static")]
+
     def handlers(self) -> Handlers:
         """Every handler by name, the built-in ones included, those of installed plugins once they are asked for."""
         return Handlers(self)

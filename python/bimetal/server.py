@@ -9,13 +9,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
 from typing_extensions import Self, Unpack
 
-from bimetal._core import Engine, Rebound, Reload, set_log
+from bimetal._core import Engine, Rebound, Reload, WorkerLink, set_log
 from bimetal.binding import HandlerInfo, PluginChange
 from bimetal.compile import Compilation, RoutePlan, versions
 from bimetal.compile.application import edge
@@ -35,8 +35,11 @@ from bimetal.threads import runner_start
 _CLEANUP_TIMEOUT = 5.0
 
 #: The engine's own limit, where none was given, and the pause between two looks at what still runs; in seconds.
-_DRAIN_TIMEOUT = 30.0
+DRAIN_TIMEOUT = 30.0
 _BUSY_PACE = 0.005
+
+#: How often a worker counts its requests, in seconds.
+_COUNT_PACE = 0.2
 
 logger = logging.getLogger("bimetal")
 
@@ -107,12 +110,15 @@ class Server:
             self._plugins.init_timeout = plugin_init_timeout
         self._plugins.installed = self._plugins.installed and installed_plugins
         self._native = dict(native or {})
+        self._absent: list[str] = []
         self._uvloop = uvloop
         self._limits = limits
         self._state: dict[str, Any] = {}
         self._scope_root_path = ""
         self._observer: Callable[..., Any] | None = None
         self._stack: Any = None
+        self._link: WorkerLink | None = None
+        self._max_requests: int | None = None
         self._shadow = Shadow(self.entry)
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
@@ -136,7 +142,7 @@ class Server:
             ```
         """
         handlers = self._plugins.handlers()
-        missing = self._plugins.missing()
+        self._absent = missing = self._plugins.missing()
         try:
             compilation = Compilation(
                 self.app,
@@ -308,6 +314,25 @@ class Server:
         self._state = state
         self._scope_root_path = scope_root_path
 
+    def _serve_as_worker(self, link: WorkerLink, max_requests: int | None = None) -> None:
+        """For the worker processes of a supervisor: serve on the socket of `link`, and tell of it there.
+
+        After `max_requests`, ask for another worker in place of this one, and go on until it serves.
+        """
+        self._link = link
+        self._max_requests = max_requests
+
+    def _watch_libraries(self, appeared: Callable[[], None]) -> None:
+        """For `--reload`: take in plugin libraries as they change; `appeared` is called for one that was not there."""
+        from bimetal.watching import Libraries
+
+        Libraries(
+            loaded=self._plugins.libraries(),
+            absent=self._absent,
+            changed=self._reload_and_log,
+            appeared=appeared,
+        ).watch()
+
     def _running(self) -> Engine:
         if self._engine is None:
             raise BimetalError("the server is not running; call start() first")
@@ -318,7 +343,7 @@ class Server:
             raise PluginError(f"native route {path!r}: the path must start with '/'")
         if name not in handlers:
             raise PluginError(f"native route {path}: {unknown_handler(name, handlers)}")
-        skipped = bypassed_by_app(self.app) if isinstance(self.app, FastAPI) else []
+        skipped = bypassed_by_app(self.app, handlers[name]) if isinstance(self.app, FastAPI) else []
         reason = "; ".join([GIVEN(), BYPASSES(names=", ".join(skipped))] if skipped else [GIVEN()])
         return RoutePlan(path=path, methods=("GET",), lane="native", name=name, reason=reason, native=name)
 
@@ -341,6 +366,7 @@ class Server:
             port=self._port,
             root_path=self._root_path,
             on_exception=self._on_exception,
+            link=self._link,
             **self._limits,
         )
         try:
@@ -408,6 +434,9 @@ class Server:
             if any(plan.shadow for plan in self.plans):
                 shadow = loop.create_task(self._shadow.run(engine, lambda: self.plans))
             ready()
+            if self._link is not None:
+                self._link.serves()
+                await self._enough_requests(engine, self._link)
             await self._stopping.wait()
             await self._drain(engine)
         finally:
@@ -417,9 +446,19 @@ class Server:
                 await asyncio.wait([shadow], timeout=_CLEANUP_TIMEOUT)
             await lifespan.shutdown()
 
+    async def _enough_requests(self, engine: Engine, link: WorkerLink) -> None:
+        """Wait for the last request that this worker is meant to answer, or for the stop."""
+        assert self._stopping is not None
+        while self._max_requests is not None and not self._stopping.is_set():
+            if sum(engine.stats()["requests"].values()) >= self._max_requests:
+                link.ask_to_leave()
+                return
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _COUNT_PACE)
+
     async def _drain(self, engine: Engine) -> None:
         assert self._forced is not None
-        deadline = time.monotonic() + self._limits.get("drain_timeout", _DRAIN_TIMEOUT)
+        deadline = time.monotonic() + self._limits.get("drain_timeout", DRAIN_TIMEOUT)
         drained = asyncio.ensure_future(engine.drain())
         forced = asyncio.ensure_future(self._forced.wait())
         try:
@@ -471,6 +510,9 @@ class Server:
         handlers: dict[int, Callable[..., None]] = {
             number: lambda *_: self._signal_stop() for number in (signal.SIGINT, signal.SIGTERM)
         }
+        if self._link is not None:
+            # A terminal sends it to the supervisor as well, which tells its workers what to do.
+            handlers[signal.SIGINT] = lambda *_: None
         hangups: queue.SimpleQueue[bool] = queue.SimpleQueue()
         if hasattr(signal, "SIGHUP"):
             handlers[signal.SIGHUP] = lambda *_: hangups.put(True)
@@ -490,24 +532,29 @@ class Server:
         while wanted:
             while wanted and not hangups.empty():
                 wanted = hangups.get()
-            try:
-                changes = self.reload_plugins()
-            except BimetalError as error:
-                logger.error("the plugins are not reloaded, the old versions go on serving: %s", error)
-            except Exception:
-                logger.exception("the plugins are not reloaded")
-            else:
-                for change in changes:
-                    logger.info(
-                        "plugin %s (%s) is reloaded: version %s, before %s",
-                        change["plugin"],
-                        change["path"],
-                        change["new_version"],
-                        change["old_version"],
-                    )
-                if not changes:
-                    logger.info("no plugin library has changed")
+            if self._reload_and_log() == []:
+                logger.info("no plugin library has changed")
             wanted = hangups.get()
+
+    def _reload_and_log(self) -> list[PluginChange] | None:
+        """Reload the plugins and log what has come of it; None where they are refused."""
+        try:
+            changes = self.reload_plugins()
+        except BimetalError as error:
+            logger.error("the plugins are not reloaded, the old versions go on serving: %s", error)
+            return None
+        except Exception:
+            logger.exception("the plugins are not reloaded")
+            return None
+        for change in changes:
+            logger.info(
+                "plugin %s (%s) is reloaded: version %s, before %s",
+                change["plugin"],
+                change["path"],
+                change["new_version"],
+                change["old_version"],
+            )
+        return changes
 
     def _join(self) -> None:
         thread, self._thread = self._thread, None
@@ -519,14 +566,6 @@ class Server:
         outcome, self._outcome = self._outcome, None
         if outcome is not None:
             raise outcome
-
-
-def check_workers(workers: int) -> None:
-    """Raise BimetalError for more than one worker process."""
-    if workers != 1:
-        raise BimetalError(
-            f"workers={workers} is not available in this version: run one process per port behind a load balancer"
-        )
 
 
 def _fingerprint(app: Any) -> tuple[Any, ...]:

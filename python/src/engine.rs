@@ -29,10 +29,14 @@ use crate::lanes::{CompiledHandler, Lanes};
 use crate::plan::{path_parameters, Plan};
 use crate::reload::{Rebound, Reload};
 use crate::shadow::{ShadowQueue, ShadowedHandler};
+use crate::supervisor::WorkerLink;
 use crate::sync_lane::SyncWork;
 
 /// How long [`Engine::close`] waits for handlers that still run on runner threads.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a worker process that is replaced keeps idle connections open.
+const HANDOVER: Duration = Duration::from_millis(500);
 
 /// One server.
 #[pyclass(frozen, module = "bimetal._core")]
@@ -64,12 +68,12 @@ enum Stage {
 
 #[pymethods]
 impl Engine {
-    /// Binds the address.
+    /// Binds the address, or takes the socket that `link` has inherited.
     #[new]
     #[pyo3(signature = (
         app, *, host, port, io_threads = 1, backlog = 2048, max_connections = 25_000, max_body_size = 16_777_216,
         keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, access_log = false, root_path = "",
-        sync_threads = 1000, native_timeout = 30.0, on_exception = None
+        sync_threads = 1000, native_timeout = 30.0, on_exception = None, link = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -92,6 +96,7 @@ impl Engine {
         sync_threads: usize,
         native_timeout: f64,
         on_exception: Option<Py<PyAny>>,
+        link: Option<&Bound<'_, WorkerLink>>,
     ) -> PyResult<Self> {
         let config = Config {
             host,
@@ -104,10 +109,15 @@ impl Engine {
             head_timeout: seconds("head_timeout", head_timeout)?,
             body_timeout: seconds("body_timeout", body_timeout)?,
             drain_timeout: seconds("drain_timeout", drain_timeout)?,
+            handover: link.map_or(Duration::ZERO, |_| HANDOVER),
             access_log,
         };
         let native_timeout = seconds("native_timeout", native_timeout)?;
-        let server = Server::bind(config).map_err(|error| from_runtime(&error))?;
+        let server = match link {
+            Some(link) => Server::from_listener(config, link.get().listener()?),
+            None => Server::bind(config),
+        };
+        let server = server.map_err(|error| from_runtime(&error))?;
         let local = server.local_addr();
         let track = on_exception.is_some();
         let application = Arc::new(Application {

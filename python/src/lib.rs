@@ -19,6 +19,7 @@
 //! | [`edge`] | the layers of the edge, as Python sees them |
 //! | [`host`], [`reload`], [`log`], [`errors`] | plugin host, its new generations, log and exceptions, as Python sees them |
 //! | [`shadow`] | copies of native exchanges, to be compared with a route's Python body |
+//! | [`supervisor`] | worker processes, and a worker's line to its supervisor |
 //! | [`sdk`] | the sources that `bimetal plugin new` copies |
 
 mod application;
@@ -46,6 +47,7 @@ mod reload;
 mod route_call;
 mod sdk;
 mod shadow;
+mod supervisor;
 mod sync_lane;
 mod thread_call;
 
@@ -80,6 +82,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<reload::Rebound>()?;
     module.add_class::<reload::Reload>()?;
     module.add_class::<route_call::RouteCall>()?;
+    module.add_class::<supervisor::Supervisor>()?;
+    module.add_class::<supervisor::WorkerLink>()?;
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
     module.add_function(wrap_pyfunction!(loads, module)?)?;
     module.add_function(wrap_pyfunction!(log::set_log, module)?)?;

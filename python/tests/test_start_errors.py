@@ -176,6 +176,22 @@ app.include_router(router)
     run_app(tmp_path, source, says=["main.py:", "GET /x", "dependency:guard", "security:HTTPBasic", "bypass="])
 
 
+def test_a_native_route_whose_errors_the_application_words_itself(tmp_path: Path, hot_library: Path) -> None:
+    source = native_app(
+        plugins=[str(hot_library)],
+        path="/u/{user_id}",
+        name="hot.get_user",
+        signature="user_id: int, verbose: bool = False",
+    )
+    source += """
+from fastapi.exceptions import RequestValidationError
+
+@app.exception_handler(RequestValidationError)
+def teapot(request, error): ...
+"""
+    run_app(tmp_path, source, says=["main.py:", "GET /u/{user_id}", 'bypass=["exception_handler:teapot"]'])
+
+
 def test_a_port_in_use(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text("from fastapi import FastAPI\napp = FastAPI()\n")
     with socket.socket() as taken:

@@ -34,6 +34,10 @@ pub struct Config {
     pub body_timeout: Duration,
     /// How long [`Running::stop`](crate::Running::stop) waits for requests in flight.
     pub drain_timeout: Duration,
+    /// How long a stopping server keeps idle connections open, to answer one more request on each and have the client
+    /// close it. For a server whose socket others serve on: its clients never meet a closing connection. Zero closes
+    /// them at once.
+    pub handover: Duration,
     /// Whether each request is logged when it has been answered.
     pub access_log: bool,
 }
@@ -51,6 +55,7 @@ impl Default for Config {
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
+            handover: Duration::ZERO,
             access_log: false,
         }
     }

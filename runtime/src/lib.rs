@@ -11,6 +11,7 @@
 //! | [`routing`] | which handler answers a path and method |
 //! | [`lane`] | where a handler runs, and the queue in front of it |
 //! | [`metrics`] | counters by lane |
+//! | [`supervisor`] | worker processes: started, watched, replaced |
 //!
 //! [`config`] holds the one configuration struct, [`error`] the one error type.
 
@@ -24,6 +25,7 @@ pub mod lane;
 pub mod metrics;
 pub mod routing;
 pub mod server;
+pub mod supervisor;
 
 pub use config::Config;
 pub use error::{Error, ErrorKind};

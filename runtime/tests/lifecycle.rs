@@ -133,6 +133,37 @@ fn a_request_that_is_sent_already_is_answered() {
 }
 
 #[test]
+fn in_a_handover_an_idle_connection_ends_with_its_next_answer() {
+    let _alone = alone();
+    let config = Config { handover: HANG, drain_timeout: 2 * HANG, ..Config::default() };
+    let server = serve_with(config, vec![get("/", |_| text("x"))]);
+    let address = server.local_addr();
+    let mut client = Client::connect(address);
+    let reply = client.get("/");
+    assert_eq!((reply.text(), reply.header("connection")), ("x", None));
+    let began = Instant::now();
+    let stopper = std::thread::spawn(move || server.stop());
+    common::until(|| TcpStream::connect(address).is_err());
+    let reply = client.get("/");
+    assert_eq!((reply.text(), reply.header("connection")), ("x", Some("close")));
+    client.assert_ended();
+    // Nobody is left to wait for.
+    assert!(stopper.join().unwrap());
+    assert!(began.elapsed() < HANG);
+}
+
+#[test]
+fn a_handover_ends() {
+    let _alone = alone();
+    let config = Config { handover: Duration::from_millis(50), ..Config::default() };
+    let server = serve_with(config, vec![get("/", |_| text("x"))]);
+    let mut client = Client::connect(server.local_addr());
+    assert_eq!(client.get("/").text(), "x");
+    assert!(server.stop());
+    client.assert_ended();
+}
+
+#[test]
 fn a_drain_ends_when_its_time_is_up() {
     let _alone = alone();
     let config = Config { drain_timeout: Duration::from_millis(100), ..Config::default() };

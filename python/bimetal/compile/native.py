@@ -12,6 +12,7 @@ from fastapi.security.base import SecurityBase
 
 from bimetal.binding import HandlerInfo, NativeBinding, has_body
 from bimetal.compile.application import edge, middleware_name, overridden, router_obstacle, telemetry_enabled
+from bimetal.compile.exception_handlers import unheard_handlers
 from bimetal.compile.plan import RoutePlan
 from bimetal.compile.reason import BYPASSES
 from bimetal.compile.source import location, qualified_name
@@ -40,7 +41,7 @@ def compile_native_route(
         if binding.fallback == "python":
             return None
         raise PluginError(f"{where}: {unknown_handler(binding.name, handlers)}")
-    skipped = bypassed(app, route, effective)
+    skipped = bypassed(app, route, effective, handlers[binding.name] if handlers is not None else None)
     refused = [item for item in skipped if not _accepted(item, binding.bypass)]
     if refused:
         names = ", ".join(refused)
@@ -82,9 +83,9 @@ def compile_native_route(
     )
 
 
-def bypassed(app: FastAPI, route: Any, effective: Any) -> list[str]:
-    """All that runs before the route's Python handler and not before a native one, each as `kind:name`."""
-    found = bypassed_by_app(app)
+def bypassed(app: FastAPI, route: Any, effective: Any, handler: HandlerInfo | None) -> list[str]:
+    """All that runs around the route's Python handler and not around the native one, each as `kind:name`."""
+    found = bypassed_by_app(app, handler)
     if type(route).__module__ != "fastapi.routing":
         found.append(f"route_class:{type(route).__name__}")
     for dependency in effective.dependant.dependencies:
@@ -95,8 +96,8 @@ def bypassed(app: FastAPI, route: Any, effective: Any) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def bypassed_by_app(app: FastAPI) -> list[str]:
-    """All that the application as a whole runs before its handlers and not before native ones.
+def bypassed_by_app(app: FastAPI, handler: HandlerInfo | None) -> list[str]:
+    """All that the application as a whole runs around its handlers and not around a native one.
 
     What the server does at its edge runs before both.
     """
@@ -105,10 +106,13 @@ def bypassed_by_app(app: FastAPI) -> list[str]:
     if replaced is not None:
         found.append(f"application:{type(app).__name__}.{replaced}")
     found += [f"middleware:{middleware_name(middleware)}" for middleware in edge(app).remaining]
+    if getattr(app, "max_body_size", None) is not None:
+        found.append("limit:max_body_size")
     if router_obstacle(app.router) is not None:
         found.append(f"router:{type(app.router).__name__}")
     if telemetry_enabled(app):
         found.append("telemetry:opentelemetry")
+    found += [f"exception_handler:{name}" for name in unheard_handlers(app, handler)]
     return found
 
 

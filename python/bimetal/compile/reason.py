@@ -236,7 +236,7 @@ UNKNOWN_HANDLER = Reason(
 BYPASSES = Reason(
     "native",
     "bypasses {names}",
-    "What would run before the Python function does not run before the native handler, as its `bypass` allows.",
+    "What would run around the Python function does not run around the native handler, as its `bypass` allows.",
     "Nothing, if that is meant. Otherwise take the names out of `bypass`: the start then refuses the route.",
 )
 GIVEN = Reason(

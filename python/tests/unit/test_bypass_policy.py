@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import pytest
-from fastapi import Depends, FastAPI, Security
+from fastapi import Depends, FastAPI, HTTPException, Security
+from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError, ValidationException, WebSocketRequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBasic, OAuth2PasswordBearer
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import Request
 
 import bimetal
@@ -15,7 +18,17 @@ from bimetal import APIRouter, Bimetal
 from bimetal.compile import compile_app
 from bimetal.errors import RouteError
 
-HANDLERS = {"health": {"name": "health", "plugin": "builtin", "source": "builtin", "kind": "sync", "meta": "{}"}}
+HANDLERS = {
+    "health": {"name": "health", "plugin": "builtin", "source": "builtin", "kind": "sync", "meta": "{}"},
+    "hot.plain": {"name": "hot.plain", "plugin": "hot", "source": "hot.so", "kind": "sync", "meta": "{}"},
+    "hot.reads": {
+        "name": "hot.reads",
+        "plugin": "hot",
+        "source": "hot.so",
+        "kind": "sync",
+        "meta": '{"parameters": [{"name": "q", "in": "query", "required": false, "schema": {"type": "string"}}]}',
+    },
+}
 
 
 def guard(): ...
@@ -150,6 +163,31 @@ def with_replaced_router(bypass):
     return app
 
 
+def with_body_limit(bypass):
+    app = Bimetal(openapi_url=None)
+    # As FastAPI(max_body_size=...) of 0.165 leaves it.
+    app.max_body_size = 10
+    return bind(app, bypass)
+
+
+def on_error(request, error): ...
+
+
+def reads(q: str = ""): ...
+
+
+def answered_by(key, native, function=stub, handler=on_error):
+    """An application with an exception handler of its own for `key`."""
+
+    def make(bypass):
+        app = Bimetal(openapi_url=None, exception_handlers={key: handler})
+        app.get("/x", handler_type="native", native=native, bypass=bypass)(function)
+        return app
+
+    make.__name__ = f"{native}-{key}"
+    return make
+
+
 def under_plain_fastapi(bypass):
     app = FastAPI(openapi_url=None, dependencies=[Depends(guard)])
     app.get("/x")(bimetal.native("health", bypass=bypass)(lambda: None))
@@ -173,6 +211,28 @@ CASES = [
     (with_telemetry, "telemetry:opentelemetry"),
     (with_replaced_router, "router:APIRouter"),
     (under_plain_fastapi, "dependency:guard"),
+    (with_body_limit, "limit:max_body_size"),
+    (answered_by(RequestValidationError, "hot.reads", reads), "exception_handler:on_error"),
+    (answered_by(HTTPException, "hot.plain"), "exception_handler:on_error"),
+    (answered_by(StarletteHTTPException, "hot.plain"), "exception_handler:on_error"),
+    (answered_by(404, "hot.plain"), "exception_handler:on_error"),
+    (answered_by(Exception, "hot.plain"), "exception_handler:on_error"),
+    (answered_by(500, "hot.plain"), "exception_handler:on_error"),
+    (answered_by(Exception, "hot.plain", handler=Limit()), "exception_handler:Limit"),
+]
+
+#: What the native handler cannot answer, what FastAPI answers the same way, and what no native handler raises.
+UNCONCERNED = [
+    answered_by(RequestValidationError, "hot.plain"),
+    answered_by(RequestValidationError, "health"),
+    answered_by(HTTPException, "health"),
+    answered_by(Exception, "health"),
+    answered_by(HTTPException, "hot.plain", handler=http_exception_handler),
+    answered_by(RequestValidationError, "hot.reads", reads, handler=request_validation_exception_handler),
+    answered_by(KeyError, "hot.reads", reads),
+    answered_by(WebSocketRequestValidationError, "hot.reads", reads),
+    # Starlette looks for the class itself first, and finds FastAPI's handler.
+    answered_by(ValidationException, "hot.reads", reads),
 ]
 
 
@@ -189,3 +249,24 @@ def test_each_is_refused_by_its_name_and_accepted_by_it(make, item):
     for bypass in ([item], [name], ["middleware:Other", item]):
         (plan,) = compile_app(make(bypass), HANDLERS)
         assert (plan.lane, plan.reason) == ("native", f"bypasses {item}")
+
+
+@pytest.mark.parametrize("make", UNCONCERNED, ids=[make.__name__ for make in UNCONCERNED])
+def test_exception_handlers_that_no_answer_of_the_route_would_meet(make):
+    (plan,) = compile_app(make([]), HANDLERS)
+    assert (plan.lane, plan.reason) == ("native", None)
+
+
+def test_each_exception_handler_is_named_once():
+    app = answered_by(RequestValidationError, "hot.reads", reads)([])
+    app.exception_handlers |= {HTTPException: on_error, 404: on_error, Exception: Limit()}
+    with pytest.raises(RouteError, match=r'bypass=\["exception_handler:on_error", "exception_handler:Limit"\]'):
+        compile_app(app, HANDLERS)
+
+
+@pytest.mark.parametrize("handlers", [HANDLERS, None])
+def test_a_handler_nothing_is_known_of_may_answer_anything(handlers):
+    for key, native in ((RequestValidationError, "hot.reads"), (Exception, "hot.plain")):
+        function = reads if native == "hot.reads" else stub
+        with pytest.raises(RouteError, match="exception_handler:on_error"):
+            compile_app(answered_by(key, native, function)([]), handlers)

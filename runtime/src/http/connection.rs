@@ -34,6 +34,8 @@ pub(crate) enum Phase {
 pub(crate) struct Pulse {
     /// Time, in ticks of the worker's choice.
     pub(crate) tick: Cell<u32>,
+    /// Each connection ends with the next response.
+    pub(crate) leaving: Cell<bool>,
     /// No new requests: those in flight are the last.
     pub(crate) draining: Cell<bool>,
     /// The worker's runtime ends: no task can be started any more.

@@ -7,7 +7,7 @@ use std::task::Waker;
 
 use super::worker::Worker;
 use crate::edge::{AccessEntry, Edge, Passage};
-use crate::http::{Connection, Request, Response, StatusCode};
+use crate::http::{header, Connection, HeaderValue, Request, Response, StatusCode};
 use crate::lane::LaneKind;
 use crate::routing::Route;
 use crate::RouteTable;
@@ -107,10 +107,14 @@ impl Exchange {
     /// The response as it is to be sent.
     pub(super) fn leave(&mut self, response: Response) -> Response {
         self.status = Some(response.status);
-        match self.passage.take() {
+        let mut response = match self.passage.take() {
             Some(passage) => passage.leave(response),
             None => response,
+        };
+        if self.worker.pulse().leaving.get() {
+            response.headers.push((header::CONNECTION, HeaderValue::from_static("close")));
         }
+        response
     }
 }
 

@@ -58,6 +58,11 @@ impl Server {
         self.address
     }
 
+    /// The bound socket, for other processes to serve on.
+    pub fn into_listener(self) -> TcpListener {
+        self.socket.into()
+    }
+
     /// Listens and serves `table` on threads of its own, until [`Running::stop`].
     ///
     /// An error of kind `Bind` when another process listens on the port by now, of kind `Server` when the

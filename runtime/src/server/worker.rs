@@ -282,6 +282,18 @@ async fn serve(
         yield_now().await;
     }
     drop(listener);
+    let handover = deadline.min(Instant::now() + worker.config.handover);
+    if handover > Instant::now() {
+        worker.pulse.leaving.set(true);
+        tokio::select! {
+            () = worker.fewer_than(1) => {}
+            () = sleep_until(handover.into()) => {}
+            () = aborted(&mut order) => return false,
+        }
+        for _ in 0..LAST_TURNS {
+            yield_now().await;
+        }
+    }
     worker.pulse.draining.set(true);
     worker.each_connection(Connection::go_away);
     tokio::select! {

@@ -1,0 +1,223 @@
+//! Worker processes, as Python sees them: the supervisor that starts them, and a worker's end of the line.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{self, Command};
+use std::thread;
+use std::time::Duration;
+
+use bimetal_runtime::supervisor::{Config, Handle, Launcher, Link, Signal, Start, Supervisor as Workers};
+use bimetal_runtime::{Config as ServerConfig, Server};
+use parking_lot::Mutex;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use crate::engine::seconds;
+use crate::errors::{from_runtime, BimetalError};
+
+/// What a worker finds in its environment: `PARENT:LISTENER:LINK:FIRST`, process, two descriptors, and 0 or 1.
+const VARIABLE: &str = "BIMETAL_WORKER";
+
+/// What a worker that has lost its supervisor gets beyond its drain timeout.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Keeps worker processes that share a listening socket.
+#[pyclass(frozen, module = "bimetal._core")]
+pub(crate) struct Supervisor {
+    workers: Mutex<Option<Workers<Program>>>,
+    handle: Handle,
+    address: SocketAddr,
+}
+
+#[pymethods]
+impl Supervisor {
+    /// Binds the address. Workers run `command`.
+    #[new]
+    #[pyo3(signature = (command, *, host, port, workers, drain_timeout, heartbeat_timeout, wait_for_changes))]
+    fn new(
+        command: Vec<OsString>,
+        host: String,
+        port: u16,
+        workers: usize,
+        drain_timeout: f64,
+        heartbeat_timeout: f64,
+        wait_for_changes: bool,
+    ) -> PyResult<Self> {
+        let server = Server::bind(ServerConfig { host, port, ..ServerConfig::default() })
+            .map_err(|error| from_runtime(&error))?;
+        let address = server.local_addr();
+        let program = Program { command, listener: server.into_listener().into() };
+        let config = Config {
+            workers,
+            drain_timeout: seconds("drain_timeout", drain_timeout)?,
+            heartbeat_timeout: seconds("heartbeat_timeout", heartbeat_timeout)?,
+            wait_for_changes,
+        };
+        let workers = Workers::new(config, program).map_err(|error| from_runtime(&error))?;
+        Ok(Supervisor { handle: workers.handle(), workers: Mutex::new(Some(workers)), address })
+    }
+
+    /// The bound address.
+    #[getter]
+    fn host(&self) -> String {
+        self.address.ip().to_string()
+    }
+
+    /// The bound port.
+    #[getter]
+    fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Keeps the workers until SIGINT or SIGTERM, without the interpreter.
+    fn run(&self, py: Python<'_>) -> PyResult<()> {
+        let workers =
+            self.workers.lock().take().ok_or_else(|| PyRuntimeError::new_err("run() comes once"))?;
+        py.detach(|| workers.run()).map_err(|error| from_runtime(&error))
+    }
+
+    /// Starts new workers; the old ones are drained when those serve.
+    fn replace(&self) {
+        self.handle.replace();
+    }
+
+    /// Stops, as SIGTERM does.
+    fn stop(&self) {
+        self.handle.stop();
+    }
+}
+
+/// The program of the workers.
+struct Program {
+    command: Vec<OsString>,
+    listener: OwnedFd,
+}
+
+impl Launcher for Program {
+    fn command(&mut self, start: Start) -> Command {
+        let (listener, link) = (self.listener.as_raw_fd(), start.link);
+        let mut command = Command::new(self.command.first().map_or("python3".as_ref(), OsString::as_os_str));
+        command.args(self.command.iter().skip(1));
+        command.env(VARIABLE, format!("{}:{listener}:{link}:{}", process::id(), u8::from(start.first)));
+        // SAFETY: what runs between fork and exec calls fcntl and signal only, which are async-signal-safe, and
+        // allocates nothing. Both descriptors are open in the supervisor, and so in its child.
+        unsafe {
+            command.pre_exec(move || {
+                inherit(listener)?;
+                inherit(link)?;
+                // A terminal sends these to all of its processes; the workers are told by the supervisor.
+                libc::signal(libc::SIGINT, libc::SIG_IGN);
+                libc::signal(libc::SIGHUP, libc::SIG_IGN);
+                Ok(())
+            });
+        }
+        command
+    }
+
+    fn signal(&self, pid: u32, signal: Signal) {
+        let signal = match signal {
+            Signal::Terminate => libc::SIGTERM,
+            Signal::Kill => libc::SIGKILL,
+        };
+        send(pid, signal);
+    }
+}
+
+fn send(pid: u32, signal: i32) {
+    if let Ok(pid) = libc::pid_t::try_from(pid) {
+        // SAFETY: kill has no conditions. The process is this one, or a child that has not been waited for.
+        unsafe { libc::kill(pid, signal) };
+    }
+}
+
+/// Leaves a descriptor open in the program that is started.
+fn inherit(descriptor: RawFd) -> io::Result<()> {
+    // SAFETY: fcntl with F_SETFD takes an integer and touches no memory.
+    match unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Takes a descriptor that this process has inherited and nothing else in it uses.
+fn take(descriptor: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl with F_SETFD takes an integer and touches no memory; it fails for what is not open.
+    match unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) } {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: it is open, and the supervisor has made it for this process, which takes it once: the variable that
+        // names it is gone.
+        _ => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
+    }
+}
+
+/// A worker's line to its supervisor, and the socket it has inherited.
+#[pyclass(frozen, module = "bimetal._core")]
+pub(crate) struct WorkerLink {
+    link: Link,
+    listener: Mutex<Option<OwnedFd>>,
+    first: bool,
+}
+
+#[pymethods]
+impl WorkerLink {
+    /// The environment variable by which a supervisor tells a worker what it has inherited.
+    #[classattr]
+    const VARIABLE: &'static str = VARIABLE;
+
+    /// Takes what a supervisor has left to this process; None where `value` is another process's.
+    ///
+    /// The process ends when the supervisor does: as by SIGTERM, and by force when that takes longer than
+    /// `drain_timeout`.
+    #[staticmethod]
+    fn take(value: &str, drain_timeout: f64) -> PyResult<Option<Self>> {
+        let limit = seconds("drain_timeout", drain_timeout)? + GRACE;
+        let broken =
+            || BimetalError::new_err(format!("{VARIABLE}={value:?} is not what a supervisor leaves"));
+        let numbers: Vec<i32> =
+            value.split(':').map(str::parse).collect::<Result<_, _>>().map_err(|_| broken())?;
+        let [parent, listener, link, first] = numbers[..] else { return Err(broken()) };
+        if u32::try_from(parent) != Ok(std::os::unix::process::parent_id()) {
+            return Ok(None);
+        }
+        let failed =
+            |error| BimetalError::new_err(format!("the supervisor's sockets cannot be taken: {error}"));
+        let listener = take(listener).map_err(failed)?;
+        let stream = UnixStream::from(take(link).map_err(failed)?);
+        let link = Link::new(stream, move || {
+            tracing::error!(target: "bimetal::supervisor", "the supervisor is gone; this worker ends");
+            send(process::id(), libc::SIGTERM);
+            thread::sleep(limit);
+            send(process::id(), libc::SIGKILL);
+        })
+        .map_err(failed)?;
+        Ok(Some(WorkerLink { link, listener: Mutex::new(Some(listener)), first: first != 0 }))
+    }
+
+    /// Whether no worker of the supervisor has served before.
+    #[getter]
+    fn first(&self) -> bool {
+        self.first
+    }
+
+    /// The worker accepts connections.
+    fn serves(&self) {
+        self.link.serves();
+    }
+
+    /// Asks for another worker, which takes this one's place.
+    fn ask_to_leave(&self) {
+        self.link.ask_to_leave();
+    }
+}
+
+impl WorkerLink {
+    /// The listening socket, for one server.
+    pub(crate) fn listener(&self) -> PyResult<std::net::TcpListener> {
+        let listener = self.listener.lock().take();
+        listener.map(Into::into).ok_or_else(|| PyRuntimeError::new_err("the worker's socket has been taken"))
+    }
+}
