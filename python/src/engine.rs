@@ -9,7 +9,9 @@ use bimetal_host::{NativeHandler, Readiness, ServerState};
 use bimetal_runtime::edge::Edge;
 use bimetal_runtime::http::Method;
 use bimetal_runtime::lane::{Limits, Runners};
-use bimetal_runtime::{BodyMode, Config, Handler, LaneKind, Route, RouteTable, Running, Server};
+use bimetal_runtime::{
+    BodyMode, Config, Handler, LaneKind, Route, RouteTable, Running, Server, ServerHandle,
+};
 use parking_lot::{Mutex, RwLock};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -43,6 +45,8 @@ pub(crate) struct Engine {
     exchanges: Arc<Exchanges>,
     shadow: Arc<ShadowQueue>,
     readiness: Readiness,
+    /// For native handlers that call routes of this server.
+    handle: ServerHandle,
     /// The native routes, by their place in the table.
     natives: Mutex<Vec<(usize, Plan)>>,
     native_timeout: Duration,
@@ -108,7 +112,7 @@ impl Engine {
         };
         let native_timeout = seconds("native_timeout", native_timeout)?;
         let server = Server::bind(config).map_err(|error| from_runtime(&error))?;
-        let local = server.local_addr();
+        let (local, handle) = (server.local_addr(), server.handle());
         let track = on_exception.is_some();
         let application = Arc::new(Application {
             asgi: app,
@@ -136,6 +140,7 @@ impl Engine {
             exchanges,
             shadow: Arc::new(ShadowQueue::new()),
             readiness: Readiness::default(),
+            handle,
             natives: Mutex::default(),
             native_timeout,
             local,
@@ -395,7 +400,10 @@ impl Engine {
         bound: Result<NativeHandler, bimetal_host::Error>,
     ) -> PyResult<(BodyMode, Arc<dyn Handler>)> {
         let handler = bound.map_err(|error| at_route(plan, &error))?;
-        let handler = handler.with_route(plan.path.as_str()).with_deadline(self.native_timeout);
+        let handler = handler
+            .with_route(plan.path.as_str())
+            .with_deadline(self.native_timeout)
+            .with_server(self.handle.clone());
         let body = handler.body_mode();
         Ok(match plan.shadow {
             Some(share) => {

@@ -254,7 +254,7 @@ def test_check_shows_what_a_plugin_exports(hot_library: Path) -> None:
     checked = run_bimetal("plugin", "check", str(hot_library), "--json")
     found = json.loads(checked.stdout)
     assert found["loads"] is True
-    assert found["plugin"]["abi"] == "1.0" and len(found["plugin"]["sha256"]) == 64
+    assert found["plugin"]["abi"] == "1.1" and len(found["plugin"]["sha256"]) == 64
     handlers = {handler["name"]: handler for handler in found["handlers"]}
     assert handlers["hot.slow"]["kind"] == "async"
     assert [parameter["name"] for parameter in handlers["hot.get_user"]["parameters"]] == ["user_id", "verbose"]

@@ -126,7 +126,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "tls": (greedy, ["load:", "static TLS", "allocator"]),
     "export": (foreign, ["export:", "not a Bimetal plugin", "bimetal_plugin_v1"]),
     "magic": (compiled("MAGIC=1"), ["handshake:", "magic number", "not a Bimetal plugin"]),
-    "abi": (compiled("MAJOR=9"), ["handshake:", "plugin ABI 9.0", "this host has 1.0", "rebuild"]),
+    "abi": (compiled("MAJOR=9"), ["handshake:", "plugin ABI 9.1", "this host has 1.1", "rebuild"]),
     "capability": (
         compiled("CAPS=(UINT64_C(1)<<40)"),
         ["handshake:", "capabilities", "0x10000000000", "it has headers, ", "update Bimetal"],

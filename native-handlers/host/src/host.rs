@@ -65,6 +65,17 @@ pub(crate) struct Counters {
     pub(crate) timeouts: AtomicU64,
 }
 
+impl Counters {
+    pub(crate) fn stats(&self) -> HostStats {
+        HostStats {
+            panics: self.panics.load(Ordering::Relaxed),
+            bad_responses: self.bad_responses.load(Ordering::Relaxed),
+            rejected: self.rejected.load(Ordering::Relaxed),
+            timeouts: self.timeouts.load(Ordering::Relaxed),
+        }
+    }
+}
+
 impl Host {
     /// A host without handlers and with a blocking pool of the default size. No thread is started before one is needed.
     pub fn new() -> Host {
@@ -139,13 +150,7 @@ impl Host {
 
     /// What went wrong in handlers so far.
     pub fn stats(&self) -> HostStats {
-        let counters = &self.shared.counters;
-        HostStats {
-            panics: counters.panics.load(Ordering::Relaxed),
-            bad_responses: counters.bad_responses.load(Ordering::Relaxed),
-            rejected: counters.rejected.load(Ordering::Relaxed),
-            timeouts: counters.timeouts.load(Ordering::Relaxed),
-        }
+        self.shared.counters.stats()
     }
 
     /// Ties the handler `name` to a route whose path names `path_params`, in that order, served by the server whose state
@@ -185,6 +190,7 @@ impl Host {
             index: entry.index,
             order: order.into(),
             readiness: readiness.clone(),
+            server: None,
             route: None,
             deadline: DEFAULT_DEADLINE,
             counters: Arc::clone(&self.shared.counters),

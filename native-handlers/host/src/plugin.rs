@@ -10,7 +10,7 @@ use bimetal_abi::{
 };
 use serde::Deserialize;
 
-use crate::call::{HOST, HOST_CAPS};
+use crate::call::{LogLimit, HOST, HOST_CAPS};
 use crate::lifecycle::{self, Turn};
 use crate::{Error, ErrorKind};
 
@@ -124,6 +124,8 @@ pub(crate) struct Handler {
     pub(crate) reads_body: bool,
     /// The path parameters it wants, in its order.
     pub(crate) params: Vec<String>,
+    /// How much more of its faults is logged.
+    pub(crate) log_limit: LogLimit,
 }
 
 /// How a handler is entered.
@@ -380,6 +382,7 @@ impl Handler {
             entry: function,
             data: Data(entry.data),
             reads_body: entry.flags & HANDLER_READS_BODY != 0,
+            log_limit: LogLimit::default(),
             params: params(entry).map_err(at)?,
         })
     }

@@ -121,7 +121,7 @@ fn another_abi_is_named() {
     refused(
         &c_plugin("major7", &["MAJOR=7"]),
         ErrorKind::Abi,
-        "handshake: built for plugin ABI 7.0, this host has 1.0; rebuild the plugin with the `bimetal` crate of this version of \
+        "handshake: built for plugin ABI 7.1, this host has 1.1; rebuild the plugin with the `bimetal` crate of this version of \
          Bimetal",
     );
     refused(
@@ -133,7 +133,7 @@ fn another_abi_is_named() {
         &c_plugin("caps", &["CAPS=(BM_CAP_HEADERS|(UINT64_C(1)<<40))"]),
         ErrorKind::Abi,
         "handshake: needs capabilities this host lacks (0x10000000000, which it does not know), it has headers, \
-         response_grow, log, waker, server_state; update Bimetal, or build the plugin with an older SDK",
+         response_grow, log, waker, server_state, deadline, spawn_blocking, call_route, metrics; update Bimetal, or build the plugin with an older SDK",
     );
     refused(
         &c_plugin("abort", &["PANIC_MODE=BM_PANIC_ABORT"]),
@@ -308,7 +308,7 @@ fn binding_explains_what_does_not_fit() {
 #[test]
 fn check_explains_what_a_library_exports() {
     let info = check(&support::hot()).unwrap();
-    assert_eq!((&*info.name, &*info.version, info.abi), ("hot", "0.1.0", (1, 0)));
+    assert_eq!((&*info.name, &*info.version, info.abi), ("hot", "0.1.0", (1, 1)));
     assert!(info.rustc.starts_with("rustc ") && info.sdk.starts_with("bimetal ") && !info.target.is_empty());
     assert_eq!(info.sha256.len(), 64);
     let handlers: Vec<String> =

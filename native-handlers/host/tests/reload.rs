@@ -196,7 +196,7 @@ fn a_bad_new_version_leaves_the_old_one() {
     fs::write(library.path(), "").unwrap();
     refused(ErrorKind::Format, "format: the file is empty");
     library.build("2", &["MAJOR=2"]);
-    refused(ErrorKind::Abi, "handshake: built for plugin ABI 2.0, this host has 1.0");
+    refused(ErrorKind::Abi, "handshake: built for plugin ABI 2.1, this host has 1.1");
     library.build("3", &["INIT_RESULT=BM_RESULT_FAILED"]);
     refused(ErrorKind::Init, "init: the price list is gone; check the plugin's config");
     library.build("4", &["INIT_RESULT=BM_RESULT_PANIC"]);

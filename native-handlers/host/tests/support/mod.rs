@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bimetal_host::{Change, Error, Host, Readiness, ServerState, DEFAULT_DEADLINE};
 use bimetal_runtime::http::Method;
-use bimetal_runtime::{Config, LaneKind, Route, RouteTable, Running, Server};
+use bimetal_runtime::{Config, LaneKind, Route, RouteTable, Running, Server, ServerHandle};
 
 /// Beyond this a test hangs.
 pub const HANG: Duration = Duration::from_secs(30);
@@ -62,6 +62,14 @@ pub fn c_plugin(name: &str, macros: &[&str]) -> PathBuf {
     library
 }
 
+/// The plugin in C that uses the host's services.
+pub fn c_services() -> PathBuf {
+    let library = folder("cserv").join("libcserv.so");
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    compile(&tests.join("services.c"), &library, &[]);
+    library
+}
+
 /// Compiles a C source into a shared library.
 pub fn compile(source: &Path, library: &Path, macros: &[&str]) {
     let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../abi");
@@ -82,6 +90,7 @@ pub struct Served {
     /// Pattern and handler of each route.
     routes: Vec<(String, String)>,
     pub readiness: Readiness,
+    handle: ServerHandle,
     running: Option<Running>,
 }
 
@@ -93,14 +102,27 @@ impl Served {
 
     /// The same, for handlers that have to answer within `deadline`.
     pub fn with_deadline(host: &Host, routes: &[(&str, &str)], deadline: Duration) -> Served {
+        Served::bound(host, routes, deadline, true)
+    }
+
+    /// The same as [`Served::start`], for handlers that do not learn which server they belong to.
+    pub fn without_handle(host: &Host, routes: &[(&str, &str)]) -> Served {
+        Served::bound(host, routes, DEFAULT_DEADLINE, false)
+    }
+
+    fn bound(host: &Host, routes: &[(&str, &str)], deadline: Duration, with_server: bool) -> Served {
         let readiness = Readiness::default();
+        let server = Server::bind(Config { drain_timeout: HANG, ..Config::default() }).unwrap();
         let names =
             routes.iter().map(|(pattern, name)| ((*pattern).to_owned(), (*name).to_owned())).collect();
         let routes = routes
             .iter()
             .map(|(pattern, name)| {
                 let handler = host.bind(name, &params(pattern), &readiness).unwrap();
-                let handler = handler.with_route(*pattern).with_deadline(deadline);
+                let mut handler = handler.with_route(*pattern).with_deadline(deadline);
+                if with_server {
+                    handler = handler.with_server(server.handle());
+                }
                 Route {
                     pattern: (*pattern).to_owned(),
                     methods: vec![Method::GET, Method::POST],
@@ -110,10 +132,10 @@ impl Served {
                 }
             })
             .collect();
-        let server = Server::bind(Config { drain_timeout: HANG, ..Config::default() }).unwrap();
+        let server_handle = server.handle();
         let running = server.serve(Arc::new(RouteTable::new(routes, None).unwrap())).unwrap();
         readiness.set(ServerState::Ready);
-        Served { host: host.clone(), routes: names, readiness, running: Some(running) }
+        Served { host: host.clone(), routes: names, readiness, handle: server_handle, running: Some(running) }
     }
 
     /// Takes in what has changed of the host's libraries.
@@ -126,7 +148,7 @@ impl Served {
             .collect::<Result<Vec<_>, Error>>()?;
         let running = self.running.as_ref().unwrap();
         let table = running.table().with_handlers(|place, _| {
-            let handler = handlers[place].clone();
+            let handler = handlers[place].clone().with_server(self.handle.clone());
             Some((handler.body_mode(), Arc::new(handler) as _))
         });
         drop(handlers);
