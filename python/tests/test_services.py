@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -188,3 +188,34 @@ def _served_metrics(server: ServerProcess) -> list[str]:
 def resident(pid: int) -> int:
     """Bytes of memory in use."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+
+
+def test_plugins_are_retired_when_the_server_stops(served: ServerProcess, called: Called) -> None:
+    assert get(served.port, "/works").text == "works"
+    assert called.journal == ["initialised"]
+    assert served.stop() == 0
+    assert called.journal == ["initialised", "retired"]
+    assert "plugin generation is retired" in served.output
+
+
+def test_a_plugin_ends_with_the_last_server(called: Called) -> None:
+    def app() -> Bimetal:
+        app = Bimetal(plugins=[(called.library, {"folder": str(called.folder)})])
+
+        @app.get("/works", handler_type="native", native="caller.works")
+        def works() -> None: ...
+
+        return app
+
+    one, other = app(), app()
+    with Server(one) as first:
+        with Server(one), Server(other) as last:
+            assert get(last.port, "/works").text == "works"
+        assert called.journal == ["initialised"]
+        assert get(first.port, "/works").text == "works"
+        assert "bimetal-plugin-" in threads_of(os.getpid())
+    assert called.journal == ["initialised", "retired"]
+    until(lambda: "bimetal-plugin-" not in threads_of(os.getpid()), "the end of the plugin's threads")
+    with Server(one) as again:
+        assert get(again.port, "/works").text == "works"
+    assert called.journal == ["initialised", "retired"] * 2

@@ -1,7 +1,10 @@
 //! From a plugin's table to a plugin that may be used: handshake, metadata, `init`.
 
 use std::ffi::c_void;
+use std::ops::Deref;
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 
 use bimetal_abi::{
     BmHandler, BmInit, BmPlugin, BmSlice, ABI_MAJOR, ABI_MINOR, CAPABILITIES, HANDLER_ASYNC,
@@ -11,7 +14,7 @@ use bimetal_abi::{
 use serde::Deserialize;
 
 use crate::call::{LogLimit, HOST, HOST_CAPS};
-use crate::lifecycle::{self, Turn};
+use crate::lifecycle::{self, Ended, Outcome, Turn};
 use crate::{Error, ErrorKind};
 
 /// More handlers than any plugin has: a larger number is garbage.
@@ -89,6 +92,10 @@ pub(crate) struct Plugin {
     retire: Option<RetireFn>,
     /// Set when `init` has done its work: then `retire` is owed.
     initialised: Option<Turn>,
+    /// Tells how it has ended.
+    pub(crate) ended: Arc<Ended>,
+    /// How many hosts have it among their handlers.
+    hosts: AtomicUsize,
 }
 
 /// The plugin's own state, opaque here.
@@ -278,6 +285,8 @@ impl Plugin {
             init: table.init,
             retire: table.retire,
             initialised: None,
+            ended: Arc::default(),
+            hosts: AtomicUsize::new(0),
         })
     }
 
@@ -326,9 +335,52 @@ impl Plugin {
 
 impl Drop for Plugin {
     fn drop(&mut self) {
-        if let (Some(turn), Some(retire)) = (self.initialised.take(), self.retire) {
-            lifecycle::retire(&self.info, retire, self.state, turn);
+        let Some(turn) = self.initialised.take() else { return };
+        let ended = Arc::clone(&self.ended);
+        match self.retire {
+            Some(retire) => lifecycle::retire(&self.info, retire, self.state, turn, ended),
+            None => {
+                turn.give();
+                ended.tell(Outcome::Retired);
+            }
         }
+    }
+}
+
+/// A host's handle of a plugin, as long as the plugin's handlers are among the host's.
+pub(crate) struct Held(Arc<Plugin>);
+
+impl Held {
+    pub(crate) fn new(plugin: Arc<Plugin>) -> Held {
+        plugin.hosts.fetch_add(1, Ordering::Relaxed);
+        Held(plugin)
+    }
+}
+
+impl Plugin {
+    /// Whether some host has it among its handlers.
+    pub(crate) fn is_held(&self) -> bool {
+        self.hosts.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Clone for Held {
+    fn clone(&self) -> Held {
+        Held::new(Arc::clone(&self.0))
+    }
+}
+
+impl Deref for Held {
+    type Target = Arc<Plugin>;
+
+    fn deref(&self) -> &Arc<Plugin> {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.hosts.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -95,3 +95,35 @@ fn write(level: u32, message: &dyn Display) {
         unsafe { log(level, BmSlice::borrow_str(target), BmSlice::borrow_str(&message)) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::mem::{offset_of, MaybeUninit};
+
+    use bimetal_abi::BmHost;
+
+    use super::{set_table, table};
+
+    unsafe extern "C" fn now_ns() -> u64 {
+        7
+    }
+
+    #[test]
+    fn what_an_older_host_lacks_is_absent() {
+        // SAFETY: all zeroes are a valid table.
+        let mut host: BmHost = unsafe { MaybeUninit::zeroed().assume_init() };
+        host.size = offset_of!(BmHost, now_ns) as u32;
+        host.caps = 31;
+        // Beyond the size a host gives, whatever is there is not the table's.
+        host.now_ns = Some(now_ns);
+        let host: &'static BmHost = Box::leak(Box::new(host));
+        // SAFETY: a table, as a host of 1.0 passes it.
+        unsafe { set_table(host) };
+        let known = table().unwrap();
+        assert_eq!((known.caps, known.now_ns.is_none(), known.call_route.is_none()), (31, true, true));
+        assert_eq!(
+            crate::metrics::counter("n", "", &[]).unwrap_err().to_string(),
+            "the metric `n` cannot be registered: this server keeps no metrics of plugins; update Bimetal"
+        );
+    }
+}
