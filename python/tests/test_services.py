@@ -55,7 +55,9 @@ def relay(server: ServerProcess, to: str, method: str = "GET", body: bytes = b""
     return request(server.port, method, f"/relay?to={quote(to, safe='')}", headers=fields, body=body)
 
 
-@pytest.mark.parametrize("to", ["/sync/7", "/async/7", "/sync/x", "/teapot", "/nowhere", "/stream", "/raises", "/works"])
+@pytest.mark.parametrize(
+    "to", ["/sync/7", "/async/7", "/sync/x", "/teapot", "/nowhere", "/stream", "/raises", "/works"]
+)
 def test_a_route_answers_as_it_does_to_a_client(served: ServerProcess, to: str) -> None:
     direct, relayed = get(served.port, to), relay(served, to)
     assert (relayed.status, relayed.body) == (direct.status, direct.body)

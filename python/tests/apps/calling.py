@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import Body, Depends, FastAPI, HTTPException, Request, Response, WebSocket
+from fastapi import Depends, FastAPI, HTTPException, Request, Response, WebSocket
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import StreamingResponse
 
@@ -37,8 +37,19 @@ app.add_middleware(CORSMiddleware, allow_origins=["https://example.org"], allow_
 def natives(app: Bimetal, **options: Any) -> None:
     methods = ["GET", "POST", "DELETE"]
     app.api_route("/relay", methods=methods, handler_type="native", native="caller.relay", **options)(stub)
-    for path in ["relay_blocking", "failure", "gives_up", "panics", "panics_later", "panics_blocking", "panics_in_job", "works"]:
-        app.api_route(f"/{path}", methods=["GET", "POST"], handler_type="native", native=f"caller.{path}", **options)(stub)
+    for path in [
+        "relay_blocking",
+        "failure",
+        "gives_up",
+        "panics",
+        "panics_later",
+        "panics_blocking",
+        "panics_in_job",
+        "works",
+    ]:
+        app.api_route(f"/{path}", methods=["GET", "POST"], handler_type="native", native=f"caller.{path}", **options)(
+            stub
+        )
 
 
 def stub(): ...
@@ -67,7 +78,7 @@ def dependency(q: str = "none") -> str:
 
 
 @app.post("/body")
-def body(response: Response, item: dict[str, int] = Body(), q: str = Depends(dependency)) -> dict[str, Any]:
+def body(response: Response, item: dict[str, int], q: str = Depends(dependency)) -> dict[str, Any]:
     response.status_code = 201
     response.headers["x-q"] = q
     return {"sum": sum(item.values())}
@@ -94,7 +105,12 @@ async def stream() -> StreamingResponse:
 
 @app.get("/seen")
 def seen(request: Request) -> dict[str, Any]:
-    return {"host": request.headers["host"], "url": str(request.url), "client": request.client, "server": request.scope["server"]}
+    return {
+        "host": request.headers["host"],
+        "url": str(request.url),
+        "client": request.client,
+        "server": request.scope["server"],
+    }
 
 
 @app.get("/waits")
