@@ -26,7 +26,7 @@ RUST_SOURCES := $(shell find runtime native-handlers python/src -name target -pr
 # Crates that are no members of the workspace. The plugins share a target directory, which compiles what they depend on
 # once; the program needs its own, because it links another build of libhot, and cargo gives both the same file name.
 EXAMPLE_CRATES := examples/hybrid/hot examples/shared-state/counters examples/database/notes examples/native-only
-OUTSIDE_CRATES := $(EXAMPLE_CRATES) python/tests/fixtures/faulty python/tests/fixtures/twin \
+OUTSIDE_CRATES := $(EXAMPLE_CRATES) python/tests/fixtures/caller python/tests/fixtures/faulty python/tests/fixtures/twin \
 	benches/micro/handlers benches/load/actix benches/load/natives
 cargo_in = cargo $(1) --quiet --target-dir $(if $(filter %/native-only,$(2)),target/examples,target/plugins) \
 	--manifest-path $(2)/Cargo.toml

@@ -31,6 +31,10 @@ extern "C" {
 #define BM_CAP_LOG (UINT64_C(1) << 2)
 #define BM_CAP_WAKER (UINT64_C(1) << 3)
 #define BM_CAP_SERVER_STATE (UINT64_C(1) << 4)
+#define BM_CAP_DEADLINE (UINT64_C(1) << 5) /* since 1.1 */
+#define BM_CAP_SPAWN_BLOCKING (UINT64_C(1) << 6) /* since 1.1 */
+#define BM_CAP_CALL_ROUTE (UINT64_C(1) << 7) /* since 1.1 */
+#define BM_CAP_METRICS (UINT64_C(1) << 8) /* since 1.1 */
 #define BM_CAP_RESPONSE_STREAM (UINT64_C(1) << 16) /* since 1.1 */
 
 #define BM_RESULT_OK 0u
@@ -63,6 +67,19 @@ extern "C" {
 #define BM_SERVER_STARTING 0u
 #define BM_SERVER_READY 1u
 #define BM_SERVER_DRAINING 2u
+
+#define BM_CALL_OK 0u
+#define BM_CALL_INVALID 1u
+#define BM_CALL_UPGRADE 2u
+#define BM_CALL_TOO_DEEP 3u
+#define BM_CALL_STOPPED 4u
+#define BM_CALL_TIMED_OUT 5u
+#define BM_CALL_TOO_LARGE 6u
+#define BM_CALL_CUT_SHORT 7u
+
+#define BM_METRIC_COUNTER 0u
+#define BM_METRIC_GAUGE 1u
+#define BM_METRIC_HISTOGRAM 2u
 
 typedef struct BmSlice {
     const uint8_t *ptr;
@@ -133,6 +150,47 @@ typedef struct BmFuture {
 
 typedef void (*BmHeaderVisitor)(void *visitor, BmSlice name, BmSlice value);
 
+/* Since 1.1: jobs, calls of routes, metrics. */
+typedef struct BmJob {
+    uint32_t size;
+    uint32_t reserved;
+    void *data;
+    uint32_t (*run)(void *data);
+    void (*drop)(void *data);
+} BmJob;
+
+typedef struct BmCall {
+    uint32_t size;
+    uint32_t n_headers;
+    BmSlice method;
+    BmSlice target;
+    const BmHeader *headers;
+    BmSlice body;
+} BmCall;
+
+typedef struct BmReply {
+    uint32_t size;
+    uint32_t status;
+    uint32_t failure;
+    uint32_t n_headers;
+    const BmHeader *headers;
+    BmSlice body;
+    BmSlice error;
+} BmReply;
+
+typedef struct BmMetric {
+    uint32_t size;
+    uint32_t kind;
+    uint32_t n_labels;
+    uint32_t n_bounds;
+    BmSlice name;
+    BmSlice help;
+    const BmHeader *labels;
+    const double *bounds;
+} BmMetric;
+
+typedef void (*BmTextVisitor)(void *visitor, BmSlice text);
+
 typedef struct BmHost {
     uint32_t size;
     uint32_t abi_minor;
@@ -143,6 +201,20 @@ typedef struct BmHost {
     void (*header_each)(const void *ctx, BmHeaderVisitor visit, void *visitor);
     uint32_t (*response_grow)(BmResponse *response, size_t min_cap);
     uint32_t (*server_state)(const void *ctx);
+    /* since 1.1 */
+    uint64_t (*now_ns)(void);
+    uint32_t (*spawn_blocking)(const void *ctx, const BmJob *job, void **task);
+    uint32_t (*call_route)(const void *ctx, const BmCall *call, void **task);
+    uint32_t (*task_poll)(void *task, const BmWaker *waker);
+    uint32_t (*task_wait)(void *task);
+    uint32_t (*task_reply)(void *task, BmReply *reply);
+    void (*task_drop)(void *task);
+    BmWaker (*waker_new)(void *data, void (*wake)(void *data), void (*drop)(void *data));
+    uint32_t (*metric_register)(const BmMetric *metric, const void **handle, BmSlice *error);
+    void (*metric_add)(const void *handle, uint64_t value);
+    void (*metric_set)(const void *handle, double value, uint32_t relative);
+    void (*metric_observe)(const void *handle, double value);
+    void (*metrics_text)(const void *ctx, BmTextVisitor visit, void *visitor);
 } BmHost;
 
 typedef struct BmHandler {
@@ -239,7 +311,7 @@ BM_ASSERT(sizeof(BmFuture) == 24);
 BM_ASSERT(offsetof(BmFuture, data) == 0);
 BM_ASSERT(offsetof(BmFuture, poll) == 8);
 BM_ASSERT(offsetof(BmFuture, drop) == 16);
-BM_ASSERT(sizeof(BmHost) == 64);
+BM_ASSERT(sizeof(BmHost) == 168);
 BM_ASSERT(offsetof(BmHost, size) == 0);
 BM_ASSERT(offsetof(BmHost, abi_minor) == 4);
 BM_ASSERT(offsetof(BmHost, caps) == 8);
@@ -249,6 +321,49 @@ BM_ASSERT(offsetof(BmHost, header_get) == 32);
 BM_ASSERT(offsetof(BmHost, header_each) == 40);
 BM_ASSERT(offsetof(BmHost, response_grow) == 48);
 BM_ASSERT(offsetof(BmHost, server_state) == 56);
+BM_ASSERT(offsetof(BmHost, now_ns) == 64);
+BM_ASSERT(offsetof(BmHost, spawn_blocking) == 72);
+BM_ASSERT(offsetof(BmHost, call_route) == 80);
+BM_ASSERT(offsetof(BmHost, task_poll) == 88);
+BM_ASSERT(offsetof(BmHost, task_wait) == 96);
+BM_ASSERT(offsetof(BmHost, task_reply) == 104);
+BM_ASSERT(offsetof(BmHost, task_drop) == 112);
+BM_ASSERT(offsetof(BmHost, waker_new) == 120);
+BM_ASSERT(offsetof(BmHost, metric_register) == 128);
+BM_ASSERT(offsetof(BmHost, metric_add) == 136);
+BM_ASSERT(offsetof(BmHost, metric_set) == 144);
+BM_ASSERT(offsetof(BmHost, metric_observe) == 152);
+BM_ASSERT(offsetof(BmHost, metrics_text) == 160);
+BM_ASSERT(sizeof(BmJob) == 32);
+BM_ASSERT(offsetof(BmJob, size) == 0);
+BM_ASSERT(offsetof(BmJob, reserved) == 4);
+BM_ASSERT(offsetof(BmJob, data) == 8);
+BM_ASSERT(offsetof(BmJob, run) == 16);
+BM_ASSERT(offsetof(BmJob, drop) == 24);
+BM_ASSERT(sizeof(BmCall) == 64);
+BM_ASSERT(offsetof(BmCall, size) == 0);
+BM_ASSERT(offsetof(BmCall, n_headers) == 4);
+BM_ASSERT(offsetof(BmCall, method) == 8);
+BM_ASSERT(offsetof(BmCall, target) == 24);
+BM_ASSERT(offsetof(BmCall, headers) == 40);
+BM_ASSERT(offsetof(BmCall, body) == 48);
+BM_ASSERT(sizeof(BmReply) == 56);
+BM_ASSERT(offsetof(BmReply, size) == 0);
+BM_ASSERT(offsetof(BmReply, status) == 4);
+BM_ASSERT(offsetof(BmReply, failure) == 8);
+BM_ASSERT(offsetof(BmReply, n_headers) == 12);
+BM_ASSERT(offsetof(BmReply, headers) == 16);
+BM_ASSERT(offsetof(BmReply, body) == 24);
+BM_ASSERT(offsetof(BmReply, error) == 40);
+BM_ASSERT(sizeof(BmMetric) == 64);
+BM_ASSERT(offsetof(BmMetric, size) == 0);
+BM_ASSERT(offsetof(BmMetric, kind) == 4);
+BM_ASSERT(offsetof(BmMetric, n_labels) == 8);
+BM_ASSERT(offsetof(BmMetric, n_bounds) == 12);
+BM_ASSERT(offsetof(BmMetric, name) == 16);
+BM_ASSERT(offsetof(BmMetric, help) == 32);
+BM_ASSERT(offsetof(BmMetric, labels) == 48);
+BM_ASSERT(offsetof(BmMetric, bounds) == 56);
 BM_ASSERT(sizeof(BmHandler) == 96);
 BM_ASSERT(offsetof(BmHandler, name) == 0);
 BM_ASSERT(offsetof(BmHandler, flags) == 16);

@@ -56,6 +56,9 @@ class Host:
     def set_policy(self, allowed_sha256: list[str] | None, init_timeout: float) -> None:
         """Say what is demanded of libraries from now on: their SHA-256 (None: any), seconds for their `init`."""
 
+    def retire(self, timeout: float) -> bool:
+        """Give up every plugin and wait at most `timeout` seconds until they are retired; whether they all are."""
+
     def prepare_reload(self) -> Reload:
         """Load what has changed of the libraries. Raises PluginError, and nothing is changed."""
 

@@ -26,6 +26,8 @@ class Plugins:
     def __init__(self, plugins: Iterable[Plugin] = (), *, installed: bool = True) -> None:
         #: Whether a handler nobody has loaded is looked for in the installed plugins.
         self.installed = installed
+        #: All that were asked for, and those of them that are not loaded.
+        self._wanted: list[tuple[str, str | None]] = []
         self._pending: list[tuple[str, str | None]] = []
         self._host: Host | None = None
         self._hashes: list[str] | None = None
@@ -60,6 +62,18 @@ class Plugins:
         """Leave `server` out of reloads."""
         self._servers.discard(server)
 
+    def retire(self, timeout: float) -> None:
+        """Have the plugins end, unless another server uses them; returns when they have, or after `timeout` seconds.
+
+        The next server loads them again.
+        """
+        with self.lock:
+            if self._servers or self._host is None:
+                return
+            host, self._host = self._host, None
+            self._pending = list(self._wanted)
+            host.retire(timeout)
+
     def reload(self) -> list[PluginChange]:
         """Take in the libraries that have changed, on every server that uses them; see `Server.reload_plugins`."""
         with self.lock:
@@ -85,6 +99,7 @@ class Plugins:
         name = os.fspath(path)
         if not isinstance(path, str) and is_name(name):
             name = os.path.join(os.curdir, name)
+        self._wanted.append((name, text))
         self._pending.append((name, text))
 
     def host(self) -> Host:

@@ -34,6 +34,9 @@ from bimetal.threads import runner_start
 #: How long cancelled tasks and idle worker threads may take to end when a server stops, in seconds.
 _CLEANUP_TIMEOUT = 5.0
 
+#: How long plugins may take to end, where the drain timeout leaves them less, in seconds.
+_RETIRE_TIMEOUT = 1.0
+
 #: The engine's own limit, where none was given, and the pause between two looks at what still runs; in seconds.
 DRAIN_TIMEOUT = 30.0
 _BUSY_PACE = 0.005
@@ -126,6 +129,8 @@ class Server:
         self._stopping: asyncio.Event | None = None
         self._forced: asyncio.Event | None = None
         self._outcome: BaseException | None = None
+        #: When stopping has to be over, by `time.monotonic()`.
+        self._deadline: float | None = None
         self._final_stats: dict[str, Any] | None = None
         #: The plans of the routes it serves, in order of matching; empty before the start.
         self.plans: list[RoutePlan] = []
@@ -354,7 +359,11 @@ class Server:
         # Where nobody has set up a log: an exception in a handler must not vanish behind a 500.
         set_log("warn", "text")
         with self._plugins.lock:
-            self._open_engine()
+            try:
+                self._open_engine()
+            except BaseException:
+                self._plugins.retire(_RETIRE_TIMEOUT)
+                raise
 
     def _open_engine(self) -> None:
         self.plans = self.compile()
@@ -414,6 +423,13 @@ class Server:
             asyncio.set_event_loop(None)
             loop.close()
             _join_workers(loop)
+            self._retire_plugins()
+
+    def _retire_plugins(self) -> None:
+        """Have the plugins end with the last server that uses them, in the time that is left for stopping."""
+        deadline, self._deadline = self._deadline, None
+        left = _RETIRE_TIMEOUT if deadline is None else deadline - time.monotonic()
+        self._plugins.retire(max(left, _RETIRE_TIMEOUT))
 
     async def _serve(self, engine: Engine, loop: asyncio.AbstractEventLoop, ready: Callable[[], object]) -> None:
         assert self._stopping is not None
@@ -458,7 +474,7 @@ class Server:
 
     async def _drain(self, engine: Engine) -> None:
         assert self._forced is not None
-        deadline = time.monotonic() + self._limits.get("drain_timeout", DRAIN_TIMEOUT)
+        deadline = self._deadline = time.monotonic() + self._limits.get("drain_timeout", DRAIN_TIMEOUT)
         drained = asyncio.ensure_future(engine.drain())
         forced = asyncio.ensure_future(self._forced.wait())
         try:

@@ -9,7 +9,9 @@ use bimetal_host::{NativeHandler, Readiness, ServerState};
 use bimetal_runtime::edge::Edge;
 use bimetal_runtime::http::Method;
 use bimetal_runtime::lane::{Limits, Runners};
-use bimetal_runtime::{BodyMode, Config, Handler, LaneKind, Route, RouteTable, Running, Server};
+use bimetal_runtime::{
+    BodyMode, Config, Handler, LaneKind, Route, RouteTable, Running, Server, ServerHandle,
+};
 use parking_lot::{Mutex, RwLock};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -47,6 +49,8 @@ pub(crate) struct Engine {
     exchanges: Arc<Exchanges>,
     shadow: Arc<ShadowQueue>,
     readiness: Readiness,
+    /// For native handlers that call routes of this server.
+    handle: ServerHandle,
     /// The native routes, by their place in the table.
     natives: Mutex<Vec<(usize, Plan)>>,
     native_timeout: Duration,
@@ -118,7 +122,7 @@ impl Engine {
             None => Server::bind(config),
         };
         let server = server.map_err(|error| from_runtime(&error))?;
-        let local = server.local_addr();
+        let (local, handle) = (server.local_addr(), server.handle());
         let track = on_exception.is_some();
         let application = Arc::new(Application {
             asgi: app,
@@ -146,6 +150,7 @@ impl Engine {
             exchanges,
             shadow: Arc::new(ShadowQueue::new()),
             readiness: Readiness::default(),
+            handle,
             natives: Mutex::default(),
             native_timeout,
             local,
@@ -405,7 +410,10 @@ impl Engine {
         bound: Result<NativeHandler, bimetal_host::Error>,
     ) -> PyResult<(BodyMode, Arc<dyn Handler>)> {
         let handler = bound.map_err(|error| at_route(plan, &error))?;
-        let handler = handler.with_route(plan.path.as_str()).with_deadline(self.native_timeout);
+        let handler = handler
+            .with_route(plan.path.as_str())
+            .with_deadline(self.native_timeout)
+            .with_server(self.handle.clone());
         let handler = match plan.status {
             Some(status) => handler.with_status(status),
             None => handler,

@@ -48,6 +48,13 @@ impl Host {
         Ok(Reload::new(reload.map_err(|error| from_host(&error))?))
     }
 
+    /// Gives up every plugin and waits at most `timeout` seconds until they are retired; whether they all are. Those that another
+    /// host has are left to it.
+    fn retire(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        let timeout = seconds("timeout", timeout)?;
+        Ok(py.detach(|| self.host.retire(timeout)))
+    }
+
     /// Every plugin, built-in ones included, sorted by name.
     fn plugins<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);

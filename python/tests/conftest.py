@@ -16,7 +16,7 @@ pytest.register_assert_rewrite("harness.compare", "harness.journal", "harness.wi
 
 from harness.compare import Pair, serve_both  # noqa: E402
 from harness.journal import Journal, serve_journal  # noqa: E402
-from harness.plugins import faulty_plugin, hot_plugin, twin_plugin  # noqa: E402
+from harness.plugins import caller_plugin, faulty_plugin, hot_plugin, twin_plugin  # noqa: E402
 from harness.servers import REFERENCE_ONLY, ServerProcess, start_bimetal  # noqa: E402
 
 
@@ -48,6 +48,12 @@ def server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
     """The application `APP` of the module, on Bimetal."""
     with start_bimetal(request.module.APP, *getattr(request.module, "ARGS", ())) as server:
         yield server.wait_ready()
+
+
+@pytest.fixture(scope="session")
+def caller_library() -> Path:
+    """The plugin of `fixtures/caller`."""
+    return caller_plugin()
 
 
 @pytest.fixture(scope="session")

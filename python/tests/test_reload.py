@@ -325,7 +325,7 @@ def test_a_server_of_another_application_keeps_its_version(library: Library) -> 
         other.reload_plugins()
         assert get(other.port, "/version").text == "2"
         library.wait_for("retire 1")
-    assert library.journal == ["init 1", "init 2", "retire 1"]
+    assert library.journal == ["init 1", "init 2", "retire 1", "retire 2"]
 
 
 def test_plain_fastapi_with_routes_from_the_server(library: Library) -> None:

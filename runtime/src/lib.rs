@@ -29,7 +29,7 @@ pub mod supervisor;
 
 pub use config::Config;
 pub use error::{Error, ErrorKind};
-pub use http::{Body, Head, Request, Response};
+pub use http::{Body, Errand, Head, Request, Response};
 pub use lane::{Answer, BodyMode, Handler, LaneKind};
 pub use routing::{Route, RouteTable};
-pub use server::{Running, Server};
+pub use server::{Running, Server, ServerHandle};

@@ -24,6 +24,7 @@ pub struct BmRequest {
     pub params: *const BmSlice,
     /// For the functions of [`BmHost`](crate::BmHost) that take a `ctx`.
     pub ctx: *const c_void,
-    /// When the answer is due, in nanoseconds of `CLOCK_MONOTONIC`; 0: never.
+    /// When the answer is due, in nanoseconds of `CLOCK_MONOTONIC`; 0: never. Set for handlers of the kinds `blocking` and
+    /// `async` (since 1.1).
     pub deadline_ns: u64,
 }

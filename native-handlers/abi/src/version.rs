@@ -25,17 +25,29 @@ pub const CAP_LOG: u64 = 1 << 2;
 pub const CAP_WAKER: u64 = 1 << 3;
 /// The host can say whether the server is starting, ready or draining.
 pub const CAP_SERVER_STATE: u64 = 1 << 4;
+/// The host tells deadlines, and the time (`now_ns`). Since 1.1.
+pub const CAP_DEADLINE: u64 = 1 << 5;
+/// The host runs jobs on its pool (`spawn_blocking`, and the functions of tasks). Since 1.1.
+pub const CAP_SPAWN_BLOCKING: u64 = 1 << 6;
+/// The host calls routes of its server (`call_route`, and the functions of tasks). Since 1.1.
+pub const CAP_CALL_ROUTE: u64 = 1 << 7;
+/// The host keeps metrics (`metric_register` and what follows it). Since 1.1.
+pub const CAP_METRICS: u64 = 1 << 8;
 /// The host takes responses of kind [`RESPONSE_STREAM`](crate::RESPONSE_STREAM). Since 1.1; what the host takes, and not a
 /// function it has, is counted from bit 16 on.
 pub const CAP_RESPONSE_STREAM: u64 = 1 << 16;
 
 /// Every capability of this version with its name, for messages.
-pub const CAPABILITIES: [(u64, &str); 6] = [
+pub const CAPABILITIES: [(u64, &str); 10] = [
     (CAP_HEADERS, "headers"),
     (CAP_RESPONSE_GROW, "response_grow"),
     (CAP_LOG, "log"),
     (CAP_WAKER, "waker"),
     (CAP_SERVER_STATE, "server_state"),
+    (CAP_DEADLINE, "deadline"),
+    (CAP_SPAWN_BLOCKING, "spawn_blocking"),
+    (CAP_CALL_ROUTE, "call_route"),
+    (CAP_METRICS, "metrics"),
     (CAP_RESPONSE_STREAM, "response_stream"),
 ];
 

@@ -37,7 +37,15 @@ layouts! {
     BmWaker { data, meta }
     BmWakerVtable { clone, wake, wake_by_ref, drop }
     BmFuture { data, poll, drop }
-    BmHost { size, abi_minor, caps, waker, log, header_get, header_each, response_grow, server_state }
+    BmHost {
+        size, abi_minor, caps, waker, log, header_get, header_each, response_grow, server_state, now_ns, spawn_blocking,
+        call_route, task_poll, task_wait, task_reply, task_drop, waker_new, metric_register, metric_add, metric_set,
+        metric_observe, metrics_text,
+    }
+    BmJob { size, reserved, data, run, drop }
+    BmCall { size, n_headers, method, target, headers, body }
+    BmReply { size, status, failure, n_headers, headers, body, error }
+    BmMetric { size, kind, n_labels, n_bounds, name, help, labels, bounds }
     BmHandler {
         name, flags, n_params, params, meta_json, schema_hash, future_size, future_align, data, call, start,
     }
@@ -59,6 +67,10 @@ fn constants() -> BTreeMap<String, u64> {
         ("BM_CAP_LOG", abi::CAP_LOG),
         ("BM_CAP_WAKER", abi::CAP_WAKER),
         ("BM_CAP_SERVER_STATE", abi::CAP_SERVER_STATE),
+        ("BM_CAP_DEADLINE", abi::CAP_DEADLINE),
+        ("BM_CAP_SPAWN_BLOCKING", abi::CAP_SPAWN_BLOCKING),
+        ("BM_CAP_CALL_ROUTE", abi::CAP_CALL_ROUTE),
+        ("BM_CAP_METRICS", abi::CAP_METRICS),
         ("BM_CAP_RESPONSE_STREAM", abi::CAP_RESPONSE_STREAM),
         ("BM_RESULT_OK", abi::RESULT_OK.into()),
         ("BM_RESULT_PANIC", abi::RESULT_PANIC.into()),
@@ -85,6 +97,17 @@ fn constants() -> BTreeMap<String, u64> {
         ("BM_SERVER_STARTING", abi::SERVER_STARTING.into()),
         ("BM_SERVER_READY", abi::SERVER_READY.into()),
         ("BM_SERVER_DRAINING", abi::SERVER_DRAINING.into()),
+        ("BM_CALL_OK", abi::CALL_OK.into()),
+        ("BM_CALL_INVALID", abi::CALL_INVALID.into()),
+        ("BM_CALL_UPGRADE", abi::CALL_UPGRADE.into()),
+        ("BM_CALL_TOO_DEEP", abi::CALL_TOO_DEEP.into()),
+        ("BM_CALL_STOPPED", abi::CALL_STOPPED.into()),
+        ("BM_CALL_TIMED_OUT", abi::CALL_TIMED_OUT.into()),
+        ("BM_CALL_TOO_LARGE", abi::CALL_TOO_LARGE.into()),
+        ("BM_CALL_CUT_SHORT", abi::CALL_CUT_SHORT.into()),
+        ("BM_METRIC_COUNTER", abi::METRIC_COUNTER.into()),
+        ("BM_METRIC_GAUGE", abi::METRIC_GAUGE.into()),
+        ("BM_METRIC_HISTOGRAM", abi::METRIC_HISTOGRAM.into()),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))

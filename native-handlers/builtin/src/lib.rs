@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `health`, `livez` | 200 as long as the process serves requests |
 //! | `readyz` | 200 when the server takes requests, 503 while it starts and drains |
+//! | `metrics` | what the server and its plugins count, in the text format of Prometheus |
 
+mod exposition;
 mod probes;
 
 pub use bimetal::registry::{plugins, RegistryError};

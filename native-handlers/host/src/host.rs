@@ -2,14 +2,15 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use bimetal_abi::BmPlugin;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::call::{Bound, NativeHandler, Pool, PoolConfig, DEFAULT_DEADLINE};
-use crate::plugin::HandlerInfo;
+use crate::lifecycle::{Ended, Outcome};
+use crate::plugin::{HandlerInfo, Held, Plugin};
 use crate::registry::{Library, Registry};
 use crate::{loader, process, Error, ErrorKind, PluginInfo, Readiness};
 
@@ -26,6 +27,44 @@ struct Shared {
     policy: RwLock<LoadPolicy>,
     counters: Arc<Counters>,
     pool: Arc<Pool>,
+    /// Generations that were among its handlers, and may not be retired yet.
+    leaving: Mutex<Vec<Leaving>>,
+}
+
+/// A generation that a host has given up.
+struct Leaving {
+    info: PluginInfo,
+    generation: Weak<Plugin>,
+    ended: Arc<Ended>,
+}
+
+impl Leaving {
+    /// Whether it is retired by then, or left to another host. Logs why not.
+    fn wait(&self, deadline: Instant, timeout: Duration) -> bool {
+        if self.generation.upgrade().is_some_and(|generation| generation.is_held()) {
+            return true;
+        }
+        let PluginInfo { name, version, source, .. } = &self.info;
+        match self.ended.wait_until(deadline) {
+            Some(Outcome::Retired) => true,
+            // Logged by whoever called it.
+            Some(Outcome::Failed) => false,
+            None => {
+                let why = match self.generation.strong_count() {
+                    0 => "its `retire` has not returned",
+                    _ => "a handler of it is still at work, or a response of it still being sent",
+                };
+                tracing::warn!(
+                    plugin = name,
+                    version,
+                    source,
+                    "plugin `{name}` is not retired after {:.1} s: {why}; what it holds ends with the process",
+                    timeout.as_secs_f64()
+                );
+                false
+            }
+        }
+    }
 }
 
 /// What a host demands of the libraries it loads.
@@ -68,6 +107,18 @@ pub(crate) struct Counters {
     pub(crate) failed_streams: AtomicU64,
 }
 
+impl Counters {
+    pub(crate) fn stats(&self) -> HostStats {
+        HostStats {
+            panics: self.panics.load(Ordering::Relaxed),
+            bad_responses: self.bad_responses.load(Ordering::Relaxed),
+            rejected: self.rejected.load(Ordering::Relaxed),
+            timeouts: self.timeouts.load(Ordering::Relaxed),
+            failed_streams: self.failed_streams.load(Ordering::Relaxed),
+        }
+    }
+}
+
 impl Host {
     /// A host without handlers and with a blocking pool of the default size. No thread is started before one is needed.
     pub fn new() -> Host {
@@ -81,6 +132,7 @@ impl Host {
             policy: RwLock::default(),
             counters: Arc::default(),
             pool: Arc::new(Pool::new(config)),
+            leaving: Mutex::default(),
         };
         Host { shared: Arc::new(shared) }
     }
@@ -96,11 +148,10 @@ impl Host {
 
     /// Adds the handlers of a plugin that is linked into this program (`bimetal::registry::plugins` collects them).
     ///
-    /// Its `init` runs once a process, without a configuration. Gives the plugin's handlers.
+    /// Its `init` runs without a configuration, for the first host of the process that has it. Gives the plugin's handlers.
     pub fn register_static(&self, plugin: &'static BmPlugin) -> Result<Vec<HandlerInfo>, Error> {
         let plugin = process::link(plugin, self.policy().init_timeout)?;
         self.shared.registry.write().add_linked(Arc::clone(&plugin))?;
-        process::keep(&plugin);
         Ok(plugin.info.handlers.clone())
     }
 
@@ -115,9 +166,8 @@ impl Host {
         file.check_allowed(&policy)?;
         let plugin = process::load(&file, config_json, policy.init_timeout)?;
         let config_json = config_json.map(str::to_owned);
-        let library = Library { path: path.to_owned(), config_json, plugin: Arc::clone(&plugin) };
+        let library = Library { path: path.to_owned(), config_json, plugin: Held::new(Arc::clone(&plugin)) };
         self.shared.registry.write().add_library(library)?;
-        process::keep(&plugin);
         Ok(plugin.info.handlers.clone())
     }
 
@@ -130,9 +180,43 @@ impl Host {
         self.shared.registry.read().clone()
     }
 
-    /// Replaces the handlers; gives the old ones.
-    pub(crate) fn replace(&self, registry: Registry) -> Registry {
-        std::mem::replace(&mut *self.shared.registry.write(), registry)
+    /// Replaces the handlers. The generations that are no longer among them are retired when nothing uses them.
+    pub(crate) fn replace(&self, registry: Registry) {
+        let old = std::mem::replace(&mut *self.shared.registry.write(), registry);
+        let mut leaving = self.shared.leaving.lock();
+        // What has ended, and was noted before.
+        leaving.retain(|left| {
+            left.generation.strong_count() > 0 || left.ended.wait_until(Instant::now()).is_none()
+        });
+        for held in old.held() {
+            if !leaving.iter().any(|left| Arc::ptr_eq(&left.ended, &held.ended)) {
+                let (info, generation) = (held.info.clone(), Arc::downgrade(held));
+                leaving.push(Leaving { info, generation, ended: Arc::clone(&held.ended) });
+            }
+        }
+    }
+
+    /// Gives up every plugin, and waits until they are retired, at most `timeout`: what a server does last. Those that another
+    /// host has are left to it. Returns whether all others are retired; which are not, and why, is logged. The host can load
+    /// plugins again afterwards, whose `init` is then called anew.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bimetal_host::Host;
+    ///
+    /// let host = Host::new();
+    /// for plugin in bimetal_builtin::plugins()? {
+    ///     host.register_static(plugin)?;
+    /// }
+    /// assert!(host.retire(Duration::from_secs(30)));
+    /// assert!(host.handlers().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn retire(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        self.replace(Registry::default());
+        let leaving = std::mem::take(&mut *self.shared.leaving.lock());
+        leaving.into_iter().fold(true, |all, one| one.wait(deadline, timeout) & all)
     }
 
     /// Every plugin, sorted by name.
@@ -142,14 +226,7 @@ impl Host {
 
     /// What went wrong in handlers so far.
     pub fn stats(&self) -> HostStats {
-        let counters = &self.shared.counters;
-        HostStats {
-            panics: counters.panics.load(Ordering::Relaxed),
-            bad_responses: counters.bad_responses.load(Ordering::Relaxed),
-            rejected: counters.rejected.load(Ordering::Relaxed),
-            timeouts: counters.timeouts.load(Ordering::Relaxed),
-            failed_streams: counters.failed_streams.load(Ordering::Relaxed),
-        }
+        self.shared.counters.stats()
     }
 
     /// Ties the handler `name` to a route whose path names `path_params`, in that order, served by the server whose state
@@ -189,6 +266,7 @@ impl Host {
             index: entry.index,
             order: order.into(),
             readiness: readiness.clone(),
+            server: None,
             route: None,
             status: 200,
             deadline: DEFAULT_DEADLINE,

@@ -21,7 +21,8 @@
 //! | `process` | the plugins this process has loaded; each once |
 //! | `registry` | the handlers of one host by name |
 //! | `reload` | from libraries that have changed to a new generation of handlers |
-//! | `call` | calling a handler: request views, lent buffers, futures, streams, the blocking pool |
+//! | `metrics` | the metrics that plugins have registered |
+//! | `call` | calling a handler: request views, lent buffers, futures, streams, the blocking pool; and what a handler calls |
 //!
 //! Everything a plugin says is checked before it is believed, as far as that can be done from outside: a library that
 //! breaks the rules of [`bimetal_abi`] in memory cannot be contained.
@@ -31,6 +32,7 @@ mod error;
 mod host;
 mod lifecycle;
 mod loader;
+mod metrics;
 mod plugin;
 mod process;
 mod readiness;

@@ -1,7 +1,10 @@
 //! From a plugin's table to a plugin that may be used: handshake, metadata, `init`.
 
 use std::ffi::c_void;
+use std::ops::Deref;
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 
 use bimetal_abi::{
     BmHandler, BmInit, BmPlugin, BmSlice, ABI_MAJOR, ABI_MINOR, CAPABILITIES, HANDLER_ASYNC,
@@ -10,8 +13,8 @@ use bimetal_abi::{
 };
 use serde::Deserialize;
 
-use crate::call::{HOST, HOST_CAPS};
-use crate::lifecycle::{self, Turn};
+use crate::call::{LogLimit, HOST, HOST_CAPS};
+use crate::lifecycle::{self, Ended, Outcome, Turn};
 use crate::{Error, ErrorKind};
 
 /// More handlers than any plugin has: a larger number is garbage.
@@ -89,6 +92,10 @@ pub(crate) struct Plugin {
     retire: Option<RetireFn>,
     /// Set when `init` has done its work: then `retire` is owed.
     initialised: Option<Turn>,
+    /// Tells how it has ended.
+    pub(crate) ended: Arc<Ended>,
+    /// How many hosts have it among their handlers.
+    hosts: AtomicUsize,
 }
 
 /// The plugin's own state, opaque here.
@@ -127,6 +134,8 @@ pub(crate) struct Handler {
     pub(crate) reads_body: bool,
     /// The path parameters it wants, in its order.
     pub(crate) params: Vec<String>,
+    /// How much more of its faults is logged.
+    pub(crate) log_limit: LogLimit,
 }
 
 /// How a handler is entered.
@@ -279,6 +288,8 @@ impl Plugin {
             init: table.init,
             retire: table.retire,
             initialised: None,
+            ended: Arc::default(),
+            hosts: AtomicUsize::new(0),
         })
     }
 
@@ -327,9 +338,52 @@ impl Plugin {
 
 impl Drop for Plugin {
     fn drop(&mut self) {
-        if let (Some(turn), Some(retire)) = (self.initialised.take(), self.retire) {
-            lifecycle::retire(&self.info, retire, self.state, turn);
+        let Some(turn) = self.initialised.take() else { return };
+        let ended = Arc::clone(&self.ended);
+        match self.retire {
+            Some(retire) => lifecycle::retire(&self.info, retire, self.state, turn, ended),
+            None => {
+                turn.give();
+                ended.tell(Outcome::Retired);
+            }
         }
+    }
+}
+
+/// A host's handle of a plugin, as long as the plugin's handlers are among the host's.
+pub(crate) struct Held(Arc<Plugin>);
+
+impl Held {
+    pub(crate) fn new(plugin: Arc<Plugin>) -> Held {
+        plugin.hosts.fetch_add(1, Ordering::Relaxed);
+        Held(plugin)
+    }
+}
+
+impl Plugin {
+    /// Whether some host has it among its handlers.
+    pub(crate) fn is_held(&self) -> bool {
+        self.hosts.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Clone for Held {
+    fn clone(&self) -> Held {
+        Held::new(Arc::clone(&self.0))
+    }
+}
+
+impl Deref for Held {
+    type Target = Arc<Plugin>;
+
+    fn deref(&self) -> &Arc<Plugin> {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.hosts.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -383,6 +437,7 @@ impl Handler {
             entry: function,
             data: Data(entry.data),
             reads_body: entry.flags & HANDLER_READS_BODY != 0,
+            log_limit: LogLimit::default(),
             params: params(entry).map_err(at)?,
         })
     }

@@ -1,5 +1,5 @@
-//! The plugins of this process. A library is initialised once, however many servers use it, and stays until a reload has
-//! replaced it.
+//! The plugins of this process. A library is initialised once, however many hosts use it, and ends with the last of them, or when
+//! a reload has replaced it.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -27,15 +27,12 @@ struct Loaded {
     config_json: Option<String>,
     /// Its generation, as long as anybody uses it.
     live: Weak<Plugin>,
-    /// The same, where it stays though nobody uses it.
-    kept: Option<Arc<Plugin>>,
 }
 
 /// Held while a plugin is loaded, so that two servers that start at once load it once.
 static LOADED: Mutex<Vec<Loaded>> = Mutex::new(Vec::new());
 
-/// The plugin in the library `file`: loaded and initialised now, or before. It ends with its last user unless it is
-/// [`keep`]t.
+/// The plugin in the library `file`: loaded and initialised now, or before. It ends with its last user.
 pub(crate) fn load(
     file: &LibraryFile,
     config_json: Option<&str>,
@@ -52,24 +49,6 @@ pub(crate) fn link(table: &'static BmPlugin, init_timeout: Duration) -> Result<A
     obtain(Identity::Table(std::ptr::from_ref(table).addr()), None, "static", init_timeout, || unsafe {
         Plugin::check(table, "static", "")
     })
-}
-
-/// Has the plugin stay in this process, for servers that start later.
-pub(crate) fn keep(plugin: &Arc<Plugin>) {
-    set_kept(plugin, Some(Arc::clone(plugin)));
-}
-
-/// Lets the plugin end with its last user: another generation has taken its place.
-pub(crate) fn release(plugin: &Arc<Plugin>) {
-    set_kept(plugin, None);
-}
-
-fn set_kept(plugin: &Arc<Plugin>, kept: Option<Arc<Plugin>>) {
-    let mut loaded = LOADED.lock();
-    let known = loaded.iter_mut().find(|known| std::ptr::eq(known.live.as_ptr(), Arc::as_ptr(plugin)));
-    if let Some(known) = known {
-        known.kept = kept;
-    }
 }
 
 fn obtain(
@@ -102,7 +81,7 @@ fn obtain(
     let position = position.unwrap_or_else(|| {
         // From here on the library's turns are taken, also where `init` does not return.
         let (turn, live) = (turn.clone(), Weak::new());
-        loaded.push(Loaded { identity, turn, config_json: None, live, kept: None });
+        loaded.push(Loaded { identity, turn, config_json: None, live });
         loaded.len() - 1
     });
     let plugin = Arc::new(lifecycle::initialise(plugin, config_json, init_timeout, &turn)?);

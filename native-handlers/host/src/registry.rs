@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::plugin::{Handler, Plugin};
+use crate::plugin::{Handler, Held, Plugin};
 use crate::{Error, ErrorKind, HandlerInfo, PluginInfo};
 
 /// The handlers there are.
 #[derive(Clone, Default)]
 pub(crate) struct Registry {
     handlers: BTreeMap<String, Entry>,
-    linked: Vec<Arc<Plugin>>,
+    linked: Vec<Held>,
     /// In the order in which they were loaded.
     pub(crate) libraries: Vec<Library>,
 }
@@ -21,7 +21,7 @@ pub(crate) struct Registry {
 pub(crate) struct Library {
     pub(crate) path: PathBuf,
     pub(crate) config_json: Option<String>,
-    pub(crate) plugin: Arc<Plugin>,
+    pub(crate) plugin: Held,
 }
 
 #[derive(Clone)]
@@ -41,7 +41,7 @@ impl Registry {
     pub(crate) fn add_linked(&mut self, plugin: Arc<Plugin>) -> Result<(), Error> {
         self.add(&plugin)?;
         if !self.linked.iter().any(|known| Arc::ptr_eq(known, &plugin)) {
-            self.linked.push(plugin);
+            self.linked.push(Held::new(plugin));
         }
         Ok(())
     }
@@ -88,7 +88,7 @@ impl Registry {
 
     /// What is known of every plugin, sorted by name.
     pub(crate) fn plugins(&self) -> Vec<PluginInfo> {
-        let mut plugins: Vec<&Arc<Plugin>> = self.linked.iter().collect();
+        let mut plugins: Vec<&Arc<Plugin>> = self.linked.iter().map(|held| &**held).collect();
         for library in &self.libraries {
             // One library may have been asked for by several paths.
             if !plugins.iter().any(|known| Arc::ptr_eq(known, &library.plugin)) {
@@ -97,6 +97,11 @@ impl Registry {
         }
         plugins.sort_by(|a, b| a.info.name.cmp(&b.info.name));
         plugins.into_iter().map(|plugin| plugin.info.clone()).collect()
+    }
+
+    /// Every plugin, once or more often.
+    pub(crate) fn held(&self) -> impl Iterator<Item = &Held> {
+        self.linked.iter().chain(self.libraries.iter().map(|library| &library.plugin))
     }
 
     fn add(&mut self, plugin: &Arc<Plugin>) -> Result<(), Error> {

@@ -1,9 +1,8 @@
 //! From libraries that have changed to a new generation of handlers.
 
-use std::sync::Arc;
-
 use crate::host::Host;
 use crate::loader;
+use crate::plugin::Held;
 use crate::registry::{Library, Registry};
 use crate::{process, Error, HandlerInfo, NativeHandler, Readiness};
 
@@ -54,7 +53,7 @@ impl Host {
                 from: (old.version.clone(), old.sha256.clone()),
                 to: (new.version.clone(), new.sha256.clone()),
             });
-            libraries.push(Library { plugin, ..library.clone() });
+            libraries.push(Library { plugin: Held::new(plugin), ..library.clone() });
         }
         let registry = current.with_libraries(libraries)?;
         Ok(Reload { host: self.clone(), registry, changes })
@@ -86,16 +85,6 @@ impl Reload {
     /// still does. It must have been published by now.
     pub fn commit(self) {
         let Reload { host, registry, .. } = self;
-        let kept = registry.libraries.clone();
-        let old = host.replace(registry);
-        let differs = |a: &Library, others: &[Library]| {
-            !others.iter().any(|other| Arc::ptr_eq(&a.plugin, &other.plugin))
-        };
-        for library in kept.iter().filter(|library| differs(library, &old.libraries)) {
-            process::keep(&library.plugin);
-        }
-        for library in old.libraries.iter().filter(|library| differs(library, &kept)) {
-            process::release(&library.plugin);
-        }
+        host.replace(registry);
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use bimetal_host::{check, ErrorKind, Host, Readiness};
-use support::{c_plugin, compile, folder};
+use support::{c_plugin, compile, folder, HANG};
 
 /// Loads and expects an error of this kind whose text is the path and then `expected`.
 fn refused(path: &Path, kind: ErrorKind, expected: &str) {
@@ -133,7 +133,7 @@ fn another_abi_is_named() {
         &c_plugin("caps", &["CAPS=(BM_CAP_HEADERS|(UINT64_C(1)<<40))"]),
         ErrorKind::Abi,
         "handshake: needs capabilities this host lacks (0x10000000000, which it does not know), it has headers, \
-         response_grow, log, waker, server_state, response_stream; update Bimetal, or build the plugin with an older SDK",
+         response_grow, log, waker, server_state, deadline, spawn_blocking, call_route, metrics, response_stream; update Bimetal, or build the plugin with an older SDK",
     );
     refused(
         &c_plugin("abort", &["PANIC_MODE=BM_PANIC_ABORT"]),
@@ -245,7 +245,8 @@ fn an_init_that_fails_gives_its_reason() {
         "init: max_tags is 0, and must be at least 1; check the plugin's config",
     );
     // After a failure the same library can be loaded with a config that does.
-    Host::new().load(&hot, Some(r#"{"max_tags": 2}"#)).unwrap();
+    let host = Host::new();
+    host.load(&hot, Some(r#"{"max_tags": 2}"#)).unwrap();
     refused_with(
         &hot,
         None,
@@ -253,6 +254,9 @@ fn an_init_that_fails_gives_its_reason() {
         "config: this process has loaded the same library with another config (as plugin `hot`); give every server the same \
          config, or run them in separate processes",
     );
+    // And with another one when nobody uses it any more.
+    assert!(host.retire(HANG));
+    host.load(&hot, None).unwrap();
 }
 
 #[test]

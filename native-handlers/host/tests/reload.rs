@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bimetal_host::{ErrorKind, Host, LoadPolicy, Readiness};
+use bimetal_host::{ErrorKind, Host, LoadPolicy, PluginInfo, Readiness};
 use bimetal_runtime::http::Method;
 use bimetal_runtime::{Answer, Body, Handler, Request};
 use bytes::Bytes;
@@ -369,4 +369,115 @@ fn nothing_is_left_of_the_private_copies() {
     let copy = maps.lines().find(|line| line.contains(&hash)).expect("the copy is mapped under its hash");
     assert!(copy.ends_with("(deleted)"), "{copy}");
     let _ = Arc::new(host);
+}
+
+/// Name, version and path of each, and the number of its handlers.
+fn listed(plugins: Vec<PluginInfo>) -> Vec<(String, String, String, usize)> {
+    plugins
+        .into_iter()
+        .map(|plugin| (plugin.name, plugin.version, plugin.source, plugin.handlers.len()))
+        .collect()
+}
+
+#[test]
+fn a_host_lists_the_plugins_it_has_now() {
+    let (host, library, other) =
+        (Host::new(), Changing::new("listing", "1", &[]), Changing::new("also_listed", "7", &[]));
+    assert!(host.plugins().is_empty());
+    let entry = |library: &Changing, version: &str, handlers: usize| {
+        (library.name.clone(), version.to_owned(), library.path().display().to_string(), handlers)
+    };
+
+    // Loaded: sorted by name, once each, however often it was asked for.
+    library.load(&host);
+    other.load(&host);
+    library.load(&host);
+    let second = library.folder.join("another name.so");
+    fs::copy(library.path(), &second).unwrap();
+    host.load(&second, Some(&library.config())).unwrap();
+    fs::remove_file(&second).unwrap();
+    let first = [entry(&other, "7", 5), entry(&library, "1", 5)];
+    assert_eq!(listed(host.plugins()), first);
+    let plugin = host.plugins().remove(1);
+    assert_eq!((plugin.abi, &*plugin.sdk, &*plugin.target), ((1, 1), "none", "native"));
+    assert_eq!(plugin.sha256.len(), 64);
+    let names: Vec<String> = plugin.handlers.into_iter().map(|handler| handler.name).collect();
+    assert_eq!(names, ["blocks", "never", "owned", "version", "waits"].map(|name| library.handler(name)));
+
+    // Failed: nothing is added, nothing is changed.
+    let broken = Changing::new("never_listed", "1", &["INIT_RESULT=BM_RESULT_FAILED"]);
+    assert_eq!(host.load(&broken.path(), None).unwrap_err().kind(), ErrorKind::Init);
+    let rival = Changing::new("rival", "1", &["LAST=\"listing.waits\""]);
+    assert_eq!(host.load(&rival.path(), Some(&rival.config())).unwrap_err().kind(), ErrorKind::Duplicate);
+    assert_eq!(listed(host.plugins()), first);
+    rival.wait_for("retire 1");
+
+    // Reloaded: only once it is committed. (The copy under the other name is gone, so it has to come back for that.)
+    fs::copy(library.path(), &second).unwrap();
+    library.build("2", &["WITHOUT_VERSION"]);
+    fs::copy(library.path(), &second).unwrap();
+    let reload = host.prepare_reload().unwrap();
+    assert_eq!(listed(host.plugins()), first);
+    reload.commit();
+    let renewed = [entry(&other, "7", 5), entry(&library, "2", 4)];
+    assert_eq!(listed(host.plugins()), renewed);
+    library.build("3", &["INIT_RESULT=BM_RESULT_PANIC"]);
+    assert_eq!(host.prepare_reload().err().unwrap().kind(), ErrorKind::Init);
+    assert_eq!(listed(host.plugins()), renewed);
+
+    assert!(host.retire(HANG));
+    assert!(host.plugins().is_empty() && host.handlers().is_empty());
+}
+
+#[test]
+fn a_plugin_ends_with_the_last_host_that_has_it() {
+    let (one, other, library) = (Host::new(), Host::new(), Changing::new("shared", "1", &[]));
+    library.load(&one);
+    library.load(&other);
+    let server = Served::start(&other, &[("/version", &library.handler("version"))]);
+    assert!(one.retire(HANG), "it is left to the other one");
+    assert_eq!((library.journal(), server.get("/version").text()), ("init 1".to_owned(), "1"));
+    // A generation that was replaced and has not drained is waited for, too.
+    let mut server = Served::start(&other, &[("/waits", &library.handler("waits"))]);
+    let mut slow = server.client();
+    slow.send("GET", "/waits", &[], b"");
+    library.wait_for("waits 1");
+    drop(Served::start(&other, &[("/version", &library.handler("version"))]));
+    library.build("2", &[]);
+    server.reload().unwrap();
+    assert!(!other.retire(Duration::from_millis(20)), "its handlers are still bound, and one is at work");
+    assert!(!library.journal().contains("retire"), "{}", library.journal());
+    library.go();
+    assert_eq!(slow.receive().text(), "1");
+    drop((server, slow));
+    library.wait_for("retire 2");
+}
+
+#[test]
+fn a_host_may_load_again_what_it_has_retired() {
+    let (host, library) = (Host::new(), Changing::new("again", "1", &[]));
+    for _ in 0..20 {
+        library.load(&host);
+        let server = Served::start(&host, &[("/version", &library.handler("version"))]);
+        assert_eq!(server.get("/version").text(), "1");
+        assert!(server.stop());
+        assert!(host.retire(HANG));
+    }
+    assert_eq!(library.journal(), ["init 1, retire 1"; 20].join(", "));
+}
+
+#[test]
+fn init_waits_for_the_retire_before_it() {
+    let (host, library) = (Host::new(), Changing::new("ordered", "1", &["RETIRE_WAITS"]));
+    library.load(&host);
+    assert!(!host.retire(Duration::from_millis(20)), "its retire has not returned");
+    library.wait_for("retiring 1");
+    host.set_policy(LoadPolicy { init_timeout: Duration::from_millis(20), ..LoadPolicy::default() });
+    let error = host.load(&library.path(), Some(&library.config())).unwrap_err();
+    assert!(error.message().contains("earlier `init` or `retire` has not returned"), "{error}");
+    library.go();
+    host.set_policy(LoadPolicy::default());
+    library.load(&host);
+    let journal = library.journal();
+    assert!(journal.starts_with("init 1, retiring 1, retire 1, init 1"), "{journal}");
 }

@@ -100,7 +100,9 @@ fn handler(options: TokenStream, function: &TokenStream) -> Result<TokenStream> 
         (true, _) => quote! {
             __bimetal::HandlerCall::Async(__bimetal::start::<__BimetalHandler>, __bimetal::future_layout::<__BimetalHandler>)
         },
-        (false, true) => quote! { __bimetal::HandlerCall::Blocking(__bimetal::call::<__BimetalHandler>) },
+        (false, true) => {
+            quote! { __bimetal::HandlerCall::Blocking(__bimetal::call_blocking::<__BimetalHandler>) }
+        }
         (false, false) => quote! { __bimetal::HandlerCall::Sync(__bimetal::call::<__BimetalHandler>) },
     };
     Ok(quote! {

@@ -17,7 +17,7 @@ use crate::extract::{reject, Rejection};
 use crate::registry::HandlerData;
 use crate::request::AnyState;
 use crate::response::{IntoResponse, ResponseWriter};
-use crate::{host, runtime, waker, Request};
+use crate::{current, host, panics, runtime, waker, Request};
 
 /// A sync or blocking handler, as `#[native_handler]` writes it.
 pub trait SyncHandler: 'static {
@@ -64,6 +64,23 @@ pub unsafe extern "C" fn call<H: SyncHandler>(
     })
 }
 
+/// `BmHandler::call` of a blocking handler, which may use the host's services.
+///
+/// # Safety
+///
+/// Called by the host with what the ABI says.
+pub unsafe extern "C" fn call_blocking<H: SyncHandler>(
+    state: *mut c_void,
+    data: *const c_void,
+    request: *const BmRequest,
+    response: *mut BmResponse,
+) -> u32 {
+    // SAFETY: the host's request is valid during the call.
+    let ctx = unsafe { (*request).ctx };
+    // SAFETY: the same contract.
+    current::within(ctx, || unsafe { call::<H>(state, data, request, response) })
+}
+
 /// `BmHandler::start` of an asynchronous handler.
 ///
 /// # Safety
@@ -80,6 +97,7 @@ pub unsafe extern "C" fn start<H: AsyncHandler>(
         // SAFETY: the host keeps the request until the future is dropped, `data` is static.
         let (request, data) = unsafe { (Request::new(request, state), &*data.cast::<HandlerData>()) };
         let future = runtime::within(|| H::start(request, &data.slots));
+        let future = Placed { ctx: request.context(), future };
         // SAFETY: `place` has the size and alignment of this future, which the table names, and `out` is for writing.
         unsafe { out.write(settle::<H, _>(future, place)) };
         RESULT_OK
@@ -89,24 +107,29 @@ pub unsafe extern "C" fn start<H: AsyncHandler>(
 /// Size and alignment of the handler's future.
 pub fn future_layout<H: AsyncHandler>() -> (usize, usize) {
     fn of<'r, F>(_start: impl FnOnce(Request<'r>, &'r [Slot]) -> F) -> (usize, usize) {
-        (size_of::<F>(), align_of::<F>())
+        (size_of::<Placed<F>>(), align_of::<Placed<F>>())
     }
     of(H::start)
+}
+
+/// A handler's future, and the context of the request it works for.
+struct Placed<F> {
+    ctx: *const c_void,
+    future: F,
 }
 
 /// Moves a future to its place.
 ///
 /// # Safety
 ///
-/// `place` has its size and alignment, or the size is 0.
+/// `place` has its size and alignment.
 unsafe fn settle<H: AsyncHandler, F: Future<Output = Outcome<H::Response>>>(
-    future: F,
+    future: Placed<F>,
     place: *mut c_void,
 ) -> BmFuture {
-    let place = if size_of::<F>() == 0 { std::ptr::dangling_mut::<F>() } else { place.cast::<F>() };
     // SAFETY: by this function's contract.
-    unsafe { place.write(future) };
-    BmFuture { data: place.cast(), poll: Some(poll::<H, F>), drop: Some(drop_future::<F>) }
+    unsafe { place.cast::<Placed<F>>().write(future) };
+    BmFuture { data: place, poll: Some(poll::<H, F>), drop: Some(drop_future::<F>) }
 }
 
 unsafe extern "C" fn poll<H: AsyncHandler, F: Future<Output = Outcome<H::Response>>>(
@@ -115,10 +138,12 @@ unsafe extern "C" fn poll<H: AsyncHandler, F: Future<Output = Outcome<H::Respons
     response: *mut BmResponse,
 ) -> u32 {
     guard(|| {
-        // SAFETY: the future `settle` placed there, which stays until `drop_future`.
-        let future = unsafe { Pin::new_unchecked(&mut *data.cast::<F>()) };
+        // SAFETY: what `settle` placed there, which stays until `drop_future`.
+        let placed = unsafe { &mut *data.cast::<Placed<F>>() };
+        // SAFETY: it is not moved from there.
+        let (ctx, future) = (placed.ctx, unsafe { Pin::new_unchecked(&mut placed.future) });
         let polled = waker::with_borrowed(words, |waker| {
-            runtime::within(|| future.poll(&mut Context::from_waker(waker)))
+            runtime::within(|| current::within(ctx, || future.poll(&mut Context::from_waker(waker))))
         });
         let Poll::Ready(outcome) = polled else { return RESULT_PENDING };
         // SAFETY: the host's pointer is valid during the call.
@@ -141,8 +166,8 @@ unsafe extern "C" fn poll<H: AsyncHandler, F: Future<Output = Outcome<H::Respons
 
 unsafe extern "C" fn drop_future<F>(data: *mut c_void) -> u32 {
     guard(|| {
-        // SAFETY: the future `settle` placed there; the host calls this once, last.
-        runtime::within(|| unsafe { data.cast::<F>().drop_in_place() });
+        // SAFETY: what `settle` placed there; the host calls this once, last.
+        runtime::within(|| unsafe { data.cast::<Placed<F>>().drop_in_place() });
         RESULT_OK
     })
 }
@@ -156,7 +181,10 @@ pub(crate) type InitFn = fn(&str) -> Result<AnyState, String>;
 ///
 /// Called by the host with what the ABI says.
 pub(crate) unsafe fn init(run: InitFn, host: *const BmHost, config: BmSlice, out: *mut BmInit) -> u32 {
-    host::set_table(host);
+    // SAFETY: the host passes its table.
+    unsafe { host::set_table(host) };
+    panics::log_from_now_on();
+    runtime::acquire();
     // SAFETY: the text is valid during the call.
     let config = unsafe { config.text() }.unwrap_or_default();
     let (result, reason) = match catch_unwind(|| runtime::within(|| run(config))) {
@@ -168,6 +196,7 @@ pub(crate) unsafe fn init(run: InitFn, host: *const BmHost, config: BmSlice, out
         Ok(Err(reason)) => (RESULT_FAILED, reason),
         Err(panic) => (RESULT_PANIC, panic_text(&*panic)),
     };
+    let _ = catch_unwind(runtime::release);
     let reason = Box::new(reason);
     // SAFETY: the host's place for the result. The text lives until `release_text`.
     unsafe {
@@ -183,7 +212,7 @@ unsafe extern "C" fn release_text(owner: *mut c_void) {
     drop(unsafe { Box::from_raw(owner.cast::<String>()) });
 }
 
-/// `BmPlugin::retire`: drops the state.
+/// `BmPlugin::retire`: drops the state, and ends the threads that are left.
 ///
 /// # Safety
 ///
@@ -196,6 +225,10 @@ pub(crate) unsafe extern "C" fn retire(state: *mut c_void) -> u32 {
         }
         RESULT_OK
     })
+    .max(guard(|| {
+        runtime::release();
+        RESULT_OK
+    }))
 }
 
 /// The panic barrier. What a handler leaves half done is the handler's own: its state is shared as it is anyway.
@@ -210,7 +243,7 @@ pub(crate) fn guard(entry: impl FnOnce() -> u32) -> u32 {
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "it gives no reason".to_owned())

@@ -39,30 +39,39 @@
 //! - A plain `fn` runs on the I/O worker and must not block; `#[native_handler(blocking)]` runs it on a pool of threads.
 //! - An `async fn` is polled on the I/O worker. With the feature `tokio` the timers and sockets of tokio work in it.
 //! - Arguments: [`Path`], [`Query`], [`Header`], [`Cookie`], [`Form`], [`Json`], [`State`], [`RequestParts`],
-//!   [`ServerState`], `Bytes`, `&[u8]`, and an `Option` of those that may be absent.
+//!   [`ServerState`], [`Deadline`], `Bytes`, `&[u8]`, and an `Option` of those that may be absent.
 //! - Return values: [`Json`], text, bytes, `()`, [`Redirect`], [`Response`], a [`Body`] that is streamed, a status code or header fields with any of
 //!   these, `Result<_, HttpError>`.
+//! - From the server: [`log`], [`metrics`], [`spawn_blocking`], and [`call_route`] for its other routes, Python ones above all.
 
+mod blocking;
+mod current;
 mod describe;
 mod entry;
 mod error;
 mod extract;
 mod host;
+pub mod metrics;
+mod panics;
 mod plugin;
 pub mod prelude;
 pub mod registry;
 mod request;
 mod response;
+mod route;
 mod runtime;
+mod task;
 mod validate;
 mod waker;
 
 pub use bimetal_macros::native_handler;
+pub use blocking::{spawn_blocking, JoinError, JoinHandle};
 pub use error::HttpError;
 pub use extract::{Cookie, Form, FromRequest, Header, Json, Path, Query, Rejection, RequestParts, State};
 pub use host::log;
-pub use request::{Request, ServerState};
+pub use request::{Deadline, Request, ServerState};
 pub use response::{Body, HeaderText, IntoResponse, Redirect, Response, ResponseWriter};
+pub use route::{call_route, call_route_blocking, CallError, CallErrorKind, RouteCall, RouteResponse};
 
 /// What the macros write. Not part of the interface.
 #[doc(hidden)]
@@ -71,7 +80,7 @@ pub mod __private {
     pub use inventory;
 
     pub use crate::describe::{Argument, Operation, Slot, StateType};
-    pub use crate::entry::{call, future_layout, start, AsyncHandler, Outcome, SyncHandler};
+    pub use crate::entry::{call, call_blocking, future_layout, start, AsyncHandler, Outcome, SyncHandler};
     pub use crate::extract::{reject, FromRequest};
     pub use crate::plugin::{enter_init, no_init, run_init, state_type_of};
     pub use crate::registry::{exported_table, HandlerCall, HandlerEntry, PluginEntry};

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::ffi::c_void;
+use std::time::{Duration, Instant};
 
 use bimetal_abi::{BmRequest, BmSlice, RESULT_OK, SERVER_DRAINING, SERVER_READY};
 
@@ -40,6 +41,20 @@ pub enum ServerState {
     Draining,
 }
 
+/// When the answer to a request is due: a `blocking` or `async` handler without one by then is answered for with 504. `None` for
+/// a sync handler, which nothing can end. For what the handler itself waits for.
+///
+/// ```
+/// use bimetal::prelude::*;
+///
+/// #[native_handler]
+/// async fn patient(Deadline(due): Deadline) -> Json<Option<f64>> {
+///     Json(due.map(|due| due.saturating_duration_since(std::time::Instant::now()).as_secs_f64()))
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline(pub Option<Instant>);
+
 impl<'r> Request<'r> {
     /// The request behind the pointers the host passes.
     ///
@@ -49,6 +64,20 @@ impl<'r> Request<'r> {
     pub(crate) unsafe fn new(raw: *const BmRequest, state: *mut c_void) -> Request<'r> {
         // SAFETY: by this function's contract.
         unsafe { Request { raw: &*raw, state: state.cast::<AnyState>().as_ref() } }
+    }
+
+    /// For the host's functions.
+    pub(crate) fn context(self) -> *const c_void {
+        self.raw.ctx
+    }
+
+    /// When the answer is due.
+    pub(crate) fn deadline(self) -> Option<Instant> {
+        let now = host::table()?.now_ns?;
+        let due = Some(self.raw.deadline_ns).filter(|due| *due > 0)?;
+        // SAFETY: the host's function.
+        let left = due.saturating_sub(unsafe { now() });
+        Instant::now().checked_add(Duration::from_nanos(left))
     }
 
     pub(crate) fn method(self) -> &'r str {

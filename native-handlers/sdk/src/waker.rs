@@ -1,6 +1,9 @@
 //! The host's wakers as Rust's.
 
+use std::ffi::c_void;
 use std::mem::ManuallyDrop;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr;
 use std::sync::Arc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
@@ -18,6 +21,37 @@ pub(crate) fn with_borrowed<R>(words: *const BmWaker, poll: impl FnOnce(&Waker) 
     // SAFETY: the table's functions take the pointer it is made with, and dropping it does nothing.
     let waker = ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(words.cast(), &BORROWED)) });
     poll(&waker)
+}
+
+/// Runs `poll` with a waker of the host's that wakes `waker`: the very one, where that is what it is.
+pub(crate) fn with_hosts<R>(waker: &Waker, poll: impl FnOnce(*const BmWaker) -> R) -> R {
+    if ptr::eq(waker.vtable(), &BORROWED) {
+        return poll(waker.data().cast());
+    }
+    let words = match (host::table().and_then(|host| host.waker_new), vtable()) {
+        (Some(make), Some(vtable)) => {
+            let data = Box::into_raw(Box::new(waker.clone())).cast();
+            // SAFETY: the host's function; the two functions take the pointer they come with.
+            Some((unsafe { make(data, wake_own, drop_own) }, vtable))
+        }
+        _ => None,
+    };
+    // A host that has tasks has both: there is nothing to wait for where it has not.
+    let Some((words, vtable)) = words else { return poll(ptr::null()) };
+    let result = poll(&words);
+    // SAFETY: owned, and not used again.
+    unsafe { (vtable.drop)(words) };
+    result
+}
+
+unsafe extern "C" fn wake_own(data: *mut c_void) {
+    // SAFETY: made by `with_hosts`, and there until `drop_own`.
+    let _ = catch_unwind(AssertUnwindSafe(|| unsafe { &*data.cast::<Waker>() }.wake_by_ref()));
+}
+
+unsafe extern "C" fn drop_own(data: *mut c_void) {
+    // SAFETY: made by `with_hosts`; the host calls this once, last.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(unsafe { Box::from_raw(data.cast::<Waker>()) })));
 }
 
 /// A waker of the host's that this side owns.

@@ -26,6 +26,10 @@ def cargo_build(crate: str, target: Path) -> Path:
     return target / "release"
 
 
+def caller_plugin() -> Path:
+    return cargo_build("python/tests/fixtures/caller", PLUGIN_TARGET) / "libcaller.so"
+
+
 def faulty_plugin() -> Path:
     return cargo_build("python/tests/fixtures/faulty", PLUGIN_TARGET) / "libfaulty.so"
 

@@ -50,6 +50,7 @@ impl Pulse {
             tick: Cell::new(0),
             draining: Cell::new(false),
             stopped: Cell::new(false),
+            leaving: Cell::new(false),
             wakes: Wakes::new(),
         })
     }

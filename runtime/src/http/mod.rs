@@ -2,6 +2,7 @@
 
 mod body;
 mod connection;
+mod errand;
 mod gate;
 mod head;
 mod incoming;
@@ -15,12 +16,14 @@ pub use actix_http::header::{self, HeaderName, HeaderValue};
 pub use actix_http::{Method, StatusCode, Version};
 
 pub use body::{Body, BodyReader, ByteStream};
+pub use errand::Errand;
 pub use head::Head;
 pub use request::Request;
 pub use response::{HeaderFields, Response};
 pub use task::spawn_local;
 
 pub(crate) use connection::{Connection, Phase, Pulse, Socket};
+pub(crate) use errand::Unfit;
 pub(crate) use gate::Announced;
 pub(crate) use incoming::Incoming;
 pub(crate) use outgoing::{Framing, Outgoing};

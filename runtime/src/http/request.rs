@@ -5,11 +5,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use actix_http::{ConnectionType, Payload, Uri};
-use bytes::{Bytes, BytesMut};
+use actix_http::{ConnectionType, HttpMessage, Payload, Uri};
+use bytes::Bytes;
 use futures_core::Stream;
 use percent_encoding::percent_decode_str;
 
+use super::errand::{self, Origin};
 use super::header::{self, HeaderMap};
 use super::incoming::Incoming;
 use super::{Announced, BodyReader, Connection, Head, HeaderName, HeaderValue, Method, Version};
@@ -54,19 +55,12 @@ impl Request {
         let head = inner.head_mut();
         head.method = method;
         head.uri = target.parse::<Uri>().expect("the target of a synthetic request is a valid URI");
-        // One buffer for all values, as if parsed from the wire: their order is told by their addresses.
-        let mut wire = BytesMut::new();
-        headers.iter().for_each(|(_, value)| wire.extend_from_slice(value.as_bytes()));
-        let mut wire = wire.freeze();
-        for (name, value) in headers {
+        let fields = headers.iter().map(|(name, value)| {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a valid header name");
-            let value =
-                HeaderValue::from_maybe_shared(wire.split_to(value.len())).expect("a valid header value");
-            if name == header::CONNECTION && value.as_bytes().eq_ignore_ascii_case(b"upgrade") {
-                head.set_connection_type(ConnectionType::Upgrade);
-            }
-            head.headers.append(name, value);
-        }
+            (name, HeaderValue::from_str(value).expect("a valid header value"))
+        });
+        errand::lay_out(fields.collect(), &mut head.headers);
+        errand::note_upgrade(head);
         let mut request = Request::new(inner, None, usize::MAX);
         request.body = body;
         request
@@ -145,7 +139,15 @@ impl Request {
 
     /// The address the client connected to.
     pub fn local(&self) -> Option<SocketAddr> {
-        self.connection.as_ref().and_then(|connection| connection.local_addr())
+        match &self.connection {
+            Some(connection) => connection.local_addr(),
+            None => self.inner.extensions().get::<Origin>().map(|origin| origin.local),
+        }
+    }
+
+    /// How many [errands](super::Errand) deep this request is: 0 for one from outside.
+    pub fn errand_depth(&self) -> u32 {
+        self.inner.extensions().get::<Origin>().map_or(0, |origin| origin.depth)
     }
 
     /// Whether this request asks to become a WebSocket.

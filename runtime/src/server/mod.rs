@@ -5,7 +5,9 @@
 //! since a server must start and stop within milliseconds and leave no thread behind.
 
 mod bind;
+mod errands;
 mod exchange;
+mod handle;
 mod published;
 mod respond;
 mod service;
@@ -20,8 +22,11 @@ use tokio::sync::watch;
 
 use crate::metrics::Stats;
 use crate::{Config, Error, ErrorKind, RouteTable};
+use handle::Inbox;
 use published::Published;
 use worker::{Order, Routes, WorkerThread};
+
+pub use handle::{ErrandError, ErrandReply, PendingReply, ServerHandle, MAX_ERRAND_DEPTH};
 
 /// What is allowed to a worker beyond its deadline before it is given up: it sits in a handler that does not
 /// return.
@@ -32,6 +37,8 @@ pub struct Server {
     config: Config,
     socket: Socket,
     address: SocketAddr,
+    handle: ServerHandle,
+    inboxes: Vec<Inbox>,
 }
 
 impl Server {
@@ -40,7 +47,7 @@ impl Server {
     pub fn bind(config: Config) -> Result<Server, Error> {
         check(&config)?;
         let (socket, address) = bind::bind(&config)?;
-        Ok(Server { config, socket, address })
+        Ok(Server::new(config, socket, address))
     }
 
     /// Takes a socket that is bound already, for instance one that several processes share; `host` and `port`
@@ -50,7 +57,17 @@ impl Server {
         let failed = |error| bind::bind_error(&config.host, config.port, error);
         let address = listener.local_addr().map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
-        Ok(Server { config, socket: listener.into(), address })
+        Ok(Server::new(config, listener.into(), address))
+    }
+
+    fn new(config: Config, socket: Socket, address: SocketAddr) -> Server {
+        let (handle, inboxes) = ServerHandle::new(address, config.io_threads);
+        Server { config, socket, address, handle, inboxes }
+    }
+
+    /// A handle for whoever runs inside of the server. Until [`Server::serve`], what it is asked for waits.
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
     }
 
     /// The bound address.
@@ -68,16 +85,22 @@ impl Server {
     /// An error of kind `Bind` when another process listens on the port by now, of kind `Server` when the
     /// threads cannot be started.
     pub fn serve(self, table: Arc<RouteTable>) -> Result<Running, Error> {
-        let Server { config, socket, address } = self;
+        let Server { config, socket, address, handle, inboxes } = self;
         let backlog = i32::try_from(config.backlog).unwrap_or(i32::MAX);
         socket.listen(backlog).map_err(|error| bind::bind_error(&config.host, address.port(), error))?;
         let listener = TcpListener::from(socket);
         let (orders, order) = watch::channel(Order::Serve);
         let config = Arc::new(config);
         let routes = Published::new(table);
-        let mut running =
-            Running { address, routes, orders, workers: Vec::new(), drain_timeout: config.drain_timeout };
-        for index in 0..config.io_threads {
+        let mut running = Running {
+            address,
+            routes,
+            orders,
+            handle,
+            workers: Vec::new(),
+            drain_timeout: config.drain_timeout,
+        };
+        for (index, inbox) in inboxes.into_iter().enumerate() {
             let worker = listener
                 .try_clone()
                 .and_then(|listener| {
@@ -85,6 +108,7 @@ impl Server {
                         index,
                         config.clone(),
                         running.routes.clone(),
+                        inbox,
                         listener,
                         order.clone(),
                     )
@@ -113,6 +137,7 @@ pub struct Running {
     address: SocketAddr,
     routes: Routes,
     orders: watch::Sender<Order>,
+    handle: ServerHandle,
     workers: Vec<WorkerThread>,
     drain_timeout: Duration,
 }
@@ -138,11 +163,7 @@ impl Running {
 
     /// Counters so far.
     pub fn stats(&self) -> Stats {
-        let mut stats = Stats::default();
-        for worker in &self.workers {
-            worker.counters().add_to(&mut stats);
-        }
-        stats
+        self.handle.stats()
     }
 
     /// Stops accepting, closes idle connections at once, waits at most

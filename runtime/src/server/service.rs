@@ -53,7 +53,8 @@ pub(super) async fn http(
     }
 }
 
-fn serve(worker: &Rc<Worker>, inner: actix_http::Request) -> Respond {
+/// Has one request answered.
+pub(super) fn serve(worker: &Rc<Worker>, inner: actix_http::Request) -> Respond {
     let limit = worker.config().max_body_size;
     let connection = inner.conn_data::<Rc<Connection>>().cloned();
     let mut request = Request::new(inner, connection, limit);

@@ -18,7 +18,9 @@ use tokio::sync::watch;
 use tokio::task::{spawn_local, yield_now};
 use tokio::time::{sleep, sleep_until};
 
+use super::errands;
 use super::exchange::Table;
+use super::handle::{Inbox, Sent};
 use super::published::{Cached, Published};
 use super::service;
 use crate::http::{Connection, Phase, Pulse, Socket};
@@ -54,7 +56,6 @@ pub(super) struct WorkerThread {
     index: usize,
     thread: thread::JoinHandle<bool>,
     ended: mpsc::Receiver<()>,
-    counters: Arc<Counters>,
 }
 
 impl WorkerThread {
@@ -63,29 +64,24 @@ impl WorkerThread {
         index: usize,
         config: Arc<Config>,
         routes: Routes,
+        inbox: Inbox,
         listener: StdTcpListener,
         order: watch::Receiver<Order>,
     ) -> io::Result<WorkerThread> {
-        let counters = Arc::new(Counters::default());
         let (ready, started) = mpsc::channel();
         let (end, ended) = mpsc::channel::<()>();
         let thread = thread::Builder::new().name(format!("bimetal-io-{index}")).spawn({
-            let counters = counters.clone();
             move || {
                 // Dropped last: tells whoever waits that joining will not block.
                 let _end = end;
-                run(config, routes, counters, listener, order, &ready)
+                run(config, routes, inbox, listener, order, &ready)
             }
         })?;
         match started.recv() {
-            Ok(Ok(())) => Ok(WorkerThread { index, thread, ended, counters }),
+            Ok(Ok(())) => Ok(WorkerThread { index, thread, ended }),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(io::Error::other("it panicked while starting")),
         }
-    }
-
-    pub(super) fn counters(&self) -> &Counters {
-        &self.counters
     }
 
     /// Waits for the thread to end. Returns whether everything in flight finished.
@@ -109,7 +105,7 @@ impl WorkerThread {
 fn run(
     config: Arc<Config>,
     routes: Routes,
-    counters: Arc<Counters>,
+    inbox: Inbox,
     listener: StdTcpListener,
     order: watch::Receiver<Order>,
     ready: &mpsc::Sender<io::Result<()>>,
@@ -121,8 +117,10 @@ fn run(
             return false;
         }
     };
+    let Inbox { counters, errands, seat } = inbox;
+    seat.take();
     let worker = Worker::new(config, routes, counters);
-    let finished = runtime.block_on(serve(worker.clone(), listener, order, ready));
+    let finished = runtime.block_on(serve(worker.clone(), errands, listener, order, ready));
     worker.pulse.stopped.set(true);
     drop(runtime);
     finished
@@ -222,6 +220,7 @@ impl Drop for Open {
 
 async fn serve(
     worker: Rc<Worker>,
+    errands: tokio::sync::mpsc::Receiver<Sent>,
     listener: StdTcpListener,
     mut order: watch::Receiver<Order>,
     ready: &mpsc::Sender<io::Result<()>>,
@@ -250,6 +249,7 @@ async fn serve(
     let wakes = Arc::clone(&worker.pulse.wakes);
     spawn_local(poll_fn(move |cx| wakes.deliver(cx)));
     spawn_local(reap_slow_clients(worker.clone()));
+    spawn_local(errands::answer(worker.clone(), errands));
     let _ = ready.send(Ok(()));
 
     let deadline = loop {

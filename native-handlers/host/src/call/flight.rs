@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 
 use super::frame::{Frame, Source};
 use super::lease::Lease;
-use super::{table, Bound, Fault};
+use super::{clock, table, Bound, Fault};
 use crate::plugin::StartFn;
 
 /// Starts the handler and polls once. Most handlers that need not wait are done then, and cost no task.
@@ -23,6 +23,7 @@ pub(super) fn begin(bound: &Arc<Bound>, start: StartFn, place: (usize, usize), r
         future: BmFuture { data: ptr::null_mut(), poll: None, drop: None },
         place: Place::new(place),
         raw: None,
+        deadline_ns: clock::deadline_ns(bound.deadline),
         frame: None,
         request,
         bound: NonNull::from(&**bound),
@@ -49,6 +50,7 @@ struct Flight {
     future: BmFuture,
     place: Place,
     raw: Option<BmRequest>,
+    deadline_ns: u64,
     /// Borrows `request` and `bound`, with the lifetime hidden.
     frame: Option<Frame<'static>>,
     request: Request,
@@ -72,7 +74,7 @@ impl Flight {
         // SAFETY: `request` lies in the same pinned allocation as `frame`, is not changed while `frame` is there, and outlives
         // the plugin's future, which `Drop` ends first. So does `bound`, see the field.
         let (request, bound) = unsafe { (&*request, &*ptr::from_ref(bound)) };
-        let frame = this.frame.insert(Frame::new(Source::Live(request), &bound.readiness));
+        let frame = this.frame.insert(Frame::new(Source::Live(request), bound, this.deadline_ns));
         let raw = this.raw.insert(frame.request(&bound.order, reads_body));
         // SAFETY: the checked plugin's function with its own state and data; the request lives until the future is dropped,
         // the place is as large and aligned as the plugin asked for.
@@ -116,7 +118,8 @@ impl Future for Flight {
             if this.keep.is_none() {
                 return Poll::Pending;
             }
-            let sleep = this.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(bound.deadline)));
+            let left = || Box::pin(tokio::time::sleep(clock::until(this.deadline_ns)));
+            let sleep = this.sleep.get_or_insert_with(left);
             ready!(sleep.as_mut().poll(cx));
             Err(Fault::TimedOut)
         } else {

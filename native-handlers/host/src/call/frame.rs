@@ -7,7 +7,8 @@ use bimetal_runtime::{Head, Request};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::{Readiness, ServerState};
+use super::Bound;
+use crate::ServerState;
 
 /// Path parameters that need no allocation; routes rarely have more.
 const INLINE_PARAMS: usize = 4;
@@ -17,6 +18,7 @@ pub(super) struct Detached {
     head: Head,
     params: Vec<String>,
     body: Bytes,
+    errand_depth: u32,
 }
 
 impl Detached {
@@ -24,7 +26,8 @@ impl Detached {
         let params = (0..request.param_count())
             .map(|index| request.param(index).unwrap_or_default().to_owned())
             .collect();
-        Detached { head: request.to_head(), params, body: request.body().clone() }
+        let (body, errand_depth) = (request.body().clone(), request.errand_depth());
+        Detached { head: request.to_head(), params, body, errand_depth }
     }
 }
 
@@ -66,6 +69,13 @@ impl<'a> Source<'a> {
         }
     }
 
+    pub(super) fn errand_depth(self) -> u32 {
+        match self {
+            Source::Live(request) => request.errand_depth(),
+            Source::Detached(copy) => copy.errand_depth,
+        }
+    }
+
     fn param(self, index: usize) -> &'a str {
         match self {
             Source::Live(request) => request.param(index),
@@ -101,18 +111,21 @@ pub(super) struct Frame<'a> {
 /// What [`BmRequest::ctx`] points to.
 pub(super) struct Context<'a> {
     pub(super) source: Source<'a>,
-    readiness: &'a Readiness,
+    pub(super) bound: &'a Bound,
+    /// As in [`BmRequest::deadline_ns`].
+    pub(super) deadline_ns: u64,
 }
 
 impl Context<'_> {
     pub(super) fn server_state(&self) -> ServerState {
-        self.readiness.get()
+        self.bound.readiness.get()
     }
 }
 
 impl<'a> Frame<'a> {
-    pub(super) fn new(source: Source<'a>, readiness: &'a Readiness) -> Self {
-        Frame { context: Context { source, readiness }, params: SmallVec::new() }
+    /// `deadline_ns` is 0 where nothing ends the call.
+    pub(super) fn new(source: Source<'a>, bound: &'a Bound, deadline_ns: u64) -> Self {
+        Frame { context: Context { source, bound, deadline_ns }, params: SmallVec::new() }
     }
 
     /// The request for the ABI: valid as long as this frame and its source stay where they are.
@@ -130,7 +143,7 @@ impl<'a> Frame<'a> {
             body: if reads_body { BmSlice::borrow(source.body()) } else { BmSlice::EMPTY },
             params: self.params.as_ptr(),
             ctx: (&raw const self.context).cast::<c_void>(),
-            deadline_ns: 0,
+            deadline_ns: self.context.deadline_ns,
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Calling a handler: on the I/O worker, on the blocking pool, or by polling its future.
 
+mod clock;
 mod flight;
 mod frame;
 mod lease;
+mod limit;
+mod metric;
 mod pool;
 mod response;
 mod stream;
 mod table;
+mod task;
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -15,7 +19,7 @@ use std::time::Duration;
 
 use bimetal_abi::{RESULT_OK, RESULT_PANIC};
 use bimetal_runtime::http::{header, HeaderValue, StatusCode};
-use bimetal_runtime::{Answer, BodyMode, Handler, Request, Response};
+use bimetal_runtime::{Answer, BodyMode, Handler, Request, Response, ServerHandle};
 
 use crate::host::Counters;
 use crate::plugin::{self, CallFn, Entry, Plugin};
@@ -23,6 +27,7 @@ use crate::{HandlerInfo, HandlerKind, Readiness};
 use frame::{Detached, Frame, Source};
 use lease::Lease;
 
+pub(crate) use limit::LogLimit;
 pub(crate) use pool::Pool;
 pub use pool::PoolConfig;
 pub(crate) use table::{HOST, HOST_CAPS};
@@ -44,6 +49,8 @@ pub(crate) struct Bound {
     /// For each path parameter the handler wants, its index in the route's path.
     pub(crate) order: Box<[usize]>,
     pub(crate) readiness: Readiness,
+    /// The server whose routes it may call.
+    pub(crate) server: Option<ServerHandle>,
     /// The route's path, for the log.
     pub(crate) route: Option<String>,
     /// The status code of responses that set none.
@@ -88,6 +95,13 @@ impl NativeHandler {
         NativeHandler::new(bound)
     }
 
+    /// The same handler, which may call the routes of this server, the one that serves its route.
+    pub fn with_server(self, server: ServerHandle) -> NativeHandler {
+        let mut bound = Arc::unwrap_or_clone(self.bound);
+        bound.server = Some(server);
+        NativeHandler::new(bound)
+    }
+
     /// How its route has to read the body.
     pub fn body_mode(&self) -> BodyMode {
         if self.bound.handler().reads_body {
@@ -120,7 +134,7 @@ impl fmt::Debug for NativeHandler {
 impl Handler for NativeHandler {
     fn call(&self, request: Request) -> Answer {
         match self.bound.handler().entry {
-            Entry::Sync(call) => Answer::Now(self.bound.answer(call, Source::Live(&request))),
+            Entry::Sync(call) => Answer::Now(self.bound.answer(call, Source::Live(&request), 0)),
             Entry::Blocking(call) => self.queue(call, &request),
             Entry::Async { start, future_size, future_align } => {
                 flight::begin(&self.bound, start, (future_size, future_align), request)
@@ -133,12 +147,13 @@ impl NativeHandler {
     /// Has the blocking pool answer.
     fn queue(&self, call: CallFn, request: &Request) -> Answer {
         let detached = Arc::new(Detached::new(request));
+        let deadline_ns = clock::deadline_ns(self.bound.deadline);
         let (bound, copy) = (Arc::clone(&self.bound), Arc::clone(&detached));
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let queued = self.bound.pool.submit(Box::new(move || {
             // The receiver is gone when the client is: then nobody wants the answer of a job that has not begun.
             if !sender.is_closed() {
-                let _ = sender.send(bound.answer(call, Source::Detached(&copy)));
+                let _ = sender.send(bound.answer(call, Source::Detached(&copy), deadline_ns));
             }
         }));
         if queued.is_err() {
@@ -148,7 +163,7 @@ impl NativeHandler {
         // An error means that the pool was closed before the job began.
         let bound = Arc::clone(&self.bound);
         Answer::Later(Box::pin(async move {
-            match tokio::time::timeout(bound.deadline, receiver).await {
+            match tokio::time::timeout(clock::until(deadline_ns), receiver).await {
                 Ok(answered) => answered.unwrap_or_else(|_| overloaded()),
                 Err(_) => bound.report(&Fault::TimedOut, Source::Detached(&detached)),
             }
@@ -163,9 +178,9 @@ impl Bound {
 
     /// Calls a sync or blocking handler, here and now.
     #[inline]
-    fn answer(&self, call: CallFn, source: Source<'_>) -> Response {
+    fn answer(&self, call: CallFn, source: Source<'_>, deadline_ns: u64) -> Response {
         let handler = self.handler();
-        let mut frame = Frame::new(source, &self.readiness);
+        let mut frame = Frame::new(source, self, deadline_ns);
         let request = frame.request(&self.order, handler.reads_body);
         let mut lease = Lease::take();
         let mut raw = lease.response(self.status);
@@ -197,44 +212,38 @@ impl Bound {
     /// Counts and logs a fault, and gives the answer for the client, which does not learn what went wrong.
     #[cold]
     fn report(&self, fault: &Fault, source: Source<'_>) -> Response {
-        let handler = &self.handler().info;
-        let (method, path) = (source.method(), source.path());
-        let route = self.route.as_deref().unwrap_or(path);
-        match fault {
-            Fault::Panicked => {
-                self.counters.panics.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(
-                    handler = handler.name,
-                    plugin = handler.plugin,
-                    route,
-                    "native handler `{}` panicked on {method} {path}: answered 500",
-                    handler.name,
-                );
-            }
-            Fault::TimedOut => {
-                self.counters.timeouts.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(
-                    handler = handler.name,
-                    plugin = handler.plugin,
-                    route,
-                    "native handler `{}` had no answer to {method} {path} after {} s: answered 504",
-                    handler.name,
-                    self.deadline.as_secs_f64(),
-                );
-                return late();
-            }
-            Fault::BadResponse(reason) => {
-                self.counters.bad_responses.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(
-                    handler = handler.name,
-                    plugin = handler.plugin,
-                    route,
-                    "native handler `{}` gave an invalid response to {method} {path}: {reason}; answered 500",
-                    handler.name,
-                );
-            }
+        let handler = self.handler();
+        let counters = &self.counters;
+        let counter = match fault {
+            Fault::Panicked => &counters.panics,
+            Fault::TimedOut => &counters.timeouts,
+            Fault::BadResponse(_) => &counters.bad_responses,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if let Some(before) = handler.log_limit.allows() {
+            let (method, path, name) = (source.method(), source.path(), &*handler.info.name);
+            let what = match fault {
+                Fault::Panicked => format!("panicked on {method} {path}: answered 500"),
+                Fault::TimedOut => format!(
+                    "had no answer to {method} {path} after {} s: answered 504",
+                    self.deadline.as_secs_f64()
+                ),
+                Fault::BadResponse(reason) => {
+                    format!("gave an invalid response to {method} {path}: {reason}; answered 500")
+                }
+            };
+            tracing::error!(
+                handler = name,
+                plugin = handler.info.plugin,
+                route = self.route.as_deref().unwrap_or(path),
+                "native handler `{name}` {what}{}",
+                limit::withheld(before),
+            );
         }
-        failed()
+        match fault {
+            Fault::TimedOut => late(),
+            Fault::Panicked | Fault::BadResponse(_) => failed(),
+        }
     }
 }
 

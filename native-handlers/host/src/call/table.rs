@@ -3,20 +3,31 @@
 use std::ffi::c_void;
 use std::mem;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::task::{RawWakerVTable, Waker};
+use std::sync::Arc;
+use std::task::{RawWakerVTable, Wake, Waker};
 
 use bimetal_abi::{
-    BmHeaderVisitor, BmHost, BmResponse, BmSlice, BmWaker, BmWakerVtable, ABI_MINOR, CAP_HEADERS, CAP_LOG,
-    CAP_RESPONSE_GROW, CAP_RESPONSE_STREAM, CAP_SERVER_STATE, CAP_WAKER, LOG_DEBUG, LOG_ERROR, LOG_INFO,
-    LOG_WARN, RESPONSE_LEASED, RESULT_ABSENT, RESULT_FAILED, RESULT_OK, RESULT_PANIC, SERVER_STARTING,
+    BmHeaderVisitor, BmHost, BmResponse, BmSlice, BmWaker, BmWakerVtable, ABI_MINOR, CAP_CALL_ROUTE,
+    CAP_DEADLINE, CAP_HEADERS, CAP_LOG, CAP_METRICS, CAP_RESPONSE_GROW, CAP_RESPONSE_STREAM,
+    CAP_SERVER_STATE, CAP_SPAWN_BLOCKING, CAP_WAKER, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARN,
+    RESPONSE_LEASED, RESULT_ABSENT, RESULT_FAILED, RESULT_OK, RESULT_PANIC, SERVER_STARTING,
 };
 
 use super::frame::Context;
 use super::lease::Lease;
+use super::{clock, metric, task};
 
 /// Every capability of this host.
-pub(crate) const HOST_CAPS: u64 =
-    CAP_HEADERS | CAP_RESPONSE_GROW | CAP_LOG | CAP_WAKER | CAP_SERVER_STATE | CAP_RESPONSE_STREAM;
+pub(crate) const HOST_CAPS: u64 = CAP_HEADERS
+    | CAP_RESPONSE_GROW
+    | CAP_LOG
+    | CAP_WAKER
+    | CAP_SERVER_STATE
+    | CAP_DEADLINE
+    | CAP_SPAWN_BLOCKING
+    | CAP_CALL_ROUTE
+    | CAP_METRICS
+    | CAP_RESPONSE_STREAM;
 
 /// The one table every plugin gets.
 pub(crate) static HOST: BmHost = BmHost {
@@ -29,6 +40,19 @@ pub(crate) static HOST: BmHost = BmHost {
     header_each: Some(header_each),
     response_grow: Some(response_grow),
     server_state: Some(server_state),
+    now_ns: Some(clock::now),
+    spawn_blocking: Some(task::spawn_blocking),
+    call_route: Some(task::call_route),
+    task_poll: Some(task::task_poll),
+    task_wait: Some(task::task_wait),
+    task_reply: Some(task::task_reply),
+    task_drop: Some(task::task_drop),
+    waker_new: Some(waker_new),
+    metric_register: Some(metric::register),
+    metric_add: Some(metric::add),
+    metric_set: Some(metric::set),
+    metric_observe: Some(metric::observe),
+    metrics_text: Some(metric::text),
 };
 
 static WAKER: BmWakerVtable =
@@ -49,10 +73,62 @@ unsafe fn to_waker(words: BmWaker) -> Waker {
     unsafe { Waker::new(words.data.cast(), &*words.meta.cast::<RawWakerVTable>()) }
 }
 
+/// The waker a plugin was given, without taking it.
+///
+/// # Safety
+///
+/// `waker` is one of the host's, and stays valid as long as the result is used.
+pub(super) unsafe fn waker_behind(waker: *const BmWaker) -> mem::ManuallyDrop<Waker> {
+    // SAFETY: by this function's contract; it is not dropped here.
+    mem::ManuallyDrop::new(unsafe { to_waker(*waker) })
+}
+
+/// A plugin's way to be woken.
+struct Woken {
+    data: *mut c_void,
+    wake: unsafe extern "C" fn(*mut c_void),
+    drop: unsafe extern "C" fn(*mut c_void),
+}
+
+// SAFETY: the ABI lets both functions be called from any thread.
+unsafe impl Send for Woken {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for Woken {}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // SAFETY: the plugin's function with its own pointer, which is there until `drop`.
+        unsafe { (self.wake)(self.data) };
+    }
+}
+
+impl Drop for Woken {
+    fn drop(&mut self) {
+        // SAFETY: the plugin's function with its own pointer, called once, last.
+        unsafe { (self.drop)(self.data) };
+    }
+}
+
+unsafe extern "C" fn waker_new(
+    data: *mut c_void,
+    wake: unsafe extern "C" fn(*mut c_void),
+    drop: unsafe extern "C" fn(*mut c_void),
+) -> BmWaker {
+    let woken = Woken { data, wake, drop };
+    let made = catch_unwind(AssertUnwindSafe(|| {
+        borrow_waker(&mem::ManuallyDrop::new(Waker::from(Arc::new(woken))))
+    }));
+    made.unwrap_or_else(|_| borrow_waker(Waker::noop()))
+}
+
 unsafe extern "C" fn waker_clone(waker: *const BmWaker) -> BmWaker {
     let clone = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the plugin passes a waker it was given. The original stays the plugin's, so it is not dropped here.
-        let waker = mem::ManuallyDrop::new(unsafe { to_waker(*waker) });
+        // SAFETY: the plugin passes a waker it was given.
+        let waker = unsafe { waker_behind(waker) };
         borrow_waker(&mem::ManuallyDrop::new(Waker::clone(&waker)))
     }));
     // A waker that wakes nobody, where the task's own clone panicked.
@@ -67,7 +143,7 @@ unsafe extern "C" fn waker_wake(waker: BmWaker) {
 unsafe extern "C" fn waker_wake_by_ref(waker: *const BmWaker) {
     let _ = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: as in `waker_clone`.
-        mem::ManuallyDrop::new(unsafe { to_waker(*waker) }).wake_by_ref();
+        unsafe { waker_behind(waker) }.wake_by_ref();
     }));
 }
 

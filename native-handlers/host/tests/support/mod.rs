@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bimetal_host::{Change, Error, Host, NativeHandler, Readiness, ServerState};
 use bimetal_runtime::http::Method;
-use bimetal_runtime::{Config, LaneKind, Route, RouteTable, Running, Server};
+use bimetal_runtime::{Config, LaneKind, Route, RouteTable, Running, Server, ServerHandle};
 
 /// Beyond this a test hangs.
 pub const HANG: Duration = Duration::from_secs(30);
@@ -62,6 +62,14 @@ pub fn c_plugin(name: &str, macros: &[&str]) -> PathBuf {
     library
 }
 
+/// The plugin in C that uses the host's services.
+pub fn c_services() -> PathBuf {
+    let library = folder("cserv").join("libcserv.so");
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    compile(&tests.join("services.c"), &library, &[]);
+    library
+}
+
 /// Compiles a C source into a shared library.
 pub fn compile(source: &Path, library: &Path, macros: &[&str]) {
     compile_against(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../abi"), source, library, macros);
@@ -86,38 +94,49 @@ pub struct Served {
     /// Pattern and handler of each route.
     routes: Vec<(String, String)>,
     pub readiness: Readiness,
+    handle: ServerHandle,
     running: Option<Running>,
 }
 
 impl Served {
     /// Serves each handler at its path.
     pub fn start(host: &Host, routes: &[(&str, &str)]) -> Served {
-        Served::with(host, routes, |handler| handler)
+        Served::with(host, routes, true, |handler| handler)
     }
 
     /// The same, for handlers that have to answer within `deadline`.
     pub fn with_deadline(host: &Host, routes: &[(&str, &str)], deadline: Duration) -> Served {
-        Served::with(host, routes, |handler| handler.with_deadline(deadline))
+        Served::with(host, routes, true, |handler| handler.with_deadline(deadline))
     }
 
     /// The same, for routes with this status code.
     pub fn with_status(host: &Host, routes: &[(&str, &str)], status: u16) -> Served {
-        Served::with(host, routes, |handler| handler.with_status(status))
+        Served::with(host, routes, true, |handler| handler.with_status(status))
+    }
+
+    /// The same as [`Served::start`], for handlers that do not learn which server they belong to.
+    pub fn without_handle(host: &Host, routes: &[(&str, &str)]) -> Served {
+        Served::with(host, routes, false, |handler| handler)
     }
 
     fn with(
         host: &Host,
         routes: &[(&str, &str)],
+        with_server: bool,
         complete: impl Fn(NativeHandler) -> NativeHandler,
     ) -> Served {
         let readiness = Readiness::default();
+        let server = Server::bind(Config { drain_timeout: HANG, ..Config::default() }).unwrap();
         let names =
             routes.iter().map(|(pattern, name)| ((*pattern).to_owned(), (*name).to_owned())).collect();
         let routes = routes
             .iter()
             .map(|(pattern, name)| {
                 let handler = host.bind(name, &params(pattern), &readiness).unwrap();
-                let handler = complete(handler.with_route(*pattern));
+                let mut handler = complete(handler.with_route(*pattern));
+                if with_server {
+                    handler = handler.with_server(server.handle());
+                }
                 Route {
                     pattern: (*pattern).to_owned(),
                     methods: vec![Method::GET, Method::POST, Method::HEAD],
@@ -127,10 +146,10 @@ impl Served {
                 }
             })
             .collect();
-        let server = Server::bind(Config { drain_timeout: HANG, ..Config::default() }).unwrap();
+        let server_handle = server.handle();
         let running = server.serve(Arc::new(RouteTable::new(routes, None).unwrap())).unwrap();
         readiness.set(ServerState::Ready);
-        Served { host: host.clone(), routes: names, readiness, running: Some(running) }
+        Served { host: host.clone(), routes: names, readiness, handle: server_handle, running: Some(running) }
     }
 
     /// Takes in what has changed of the host's libraries.
@@ -143,7 +162,7 @@ impl Served {
             .collect::<Result<Vec<_>, Error>>()?;
         let running = self.running.as_ref().unwrap();
         let table = running.table().with_handlers(|place, _| {
-            let handler = handlers[place].clone();
+            let handler = handlers[place].clone().with_server(self.handle.clone());
             Some((handler.body_mode(), Arc::new(handler) as _))
         });
         drop(handlers);

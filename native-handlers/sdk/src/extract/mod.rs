@@ -48,7 +48,7 @@ use crate::Request;
     message = "`{Self}` cannot be read from a request",
     label = "not an extractor",
     note = "a handler takes `Path<T>`, `Query<T>`, `Header<T>`, `Cookie<T>`, `Form<T>`, `Json<T>`, `State<T>`, `RequestParts`, \
-            `Bytes`, `&[u8]`, `ServerState`, or an `Option` of `Query`, `Header`, `Cookie`, `Form`, `Json`, `Bytes` and `&[u8]`: \
+            `Bytes`, `&[u8]`, `ServerState`, `Deadline`, or an `Option` of `Query`, `Header`, `Cookie`, `Form`, `Json`, `Bytes` and `&[u8]`: \
             write `Path(id): Path<i64>` for a path parameter, `Query(page): Query<i64>` for a query parameter, \
             `Header(x_token): Header<String>` for `X-Token`, `Json(item): Json<Item>` for a JSON body",
     note = "the `T` of `Path`, `Query`, `Header`, `Cookie`, `Form` and `Json` derives `Deserialize` and `JsonSchema`, that of \

@@ -1,8 +1,10 @@
 //! The request's head.
 
+use std::time::Instant;
+
 use super::{FromRequest, Rejection};
 use crate::describe::{Argument, Operation, Slot};
-use crate::{Request, ServerState};
+use crate::{Deadline, Request, ServerState};
 
 /// Method, path, query and headers of the request, looked up when asked for.
 ///
@@ -117,6 +119,25 @@ impl<'r> RequestParts<'r> {
         super::cookie::cookie(self.0, name)
     }
 
+    /// When the answer is due; see [`Deadline`].
+    ///
+    /// ```
+    /// use bimetal::prelude::*;
+    ///
+    /// #[native_handler(blocking)]
+    /// fn is_hurried(request: RequestParts<'_>) -> Json<bool> {
+    ///     let soon = std::time::Instant::now() + std::time::Duration::from_secs(1);
+    ///     Json(request.deadline().is_some_and(|due| due < soon))
+    /// }
+    /// ```
+    pub fn deadline(&self) -> Option<Instant> {
+        self.0.deadline()
+    }
+
+    pub(crate) fn request(&self) -> Request<'r> {
+        self.0
+    }
+
     /// Every header field: names in lower case and in no certain order, but those of one name in theirs.
     ///
     /// ```
@@ -139,6 +160,16 @@ impl<'r> FromRequest<'r> for RequestParts<'r> {
 
     fn from_request(request: Request<'r>, _slot: &'r Slot) -> Result<Self, Rejection> {
         Ok(RequestParts(request))
+    }
+}
+
+impl<'r> FromRequest<'r> for Deadline {
+    fn describe(_argument: &Argument, _operation: &mut Operation) -> Slot {
+        Slot::default()
+    }
+
+    fn from_request(request: Request<'r>, _slot: &'r Slot) -> Result<Self, Rejection> {
+        Ok(Deadline(request.deadline()))
     }
 }
 

@@ -112,6 +112,19 @@ static HOST: BmHost = BmHost {
     header_each: Some(header_each),
     response_grow: Some(response_grow),
     server_state: Some(server_state),
+    now_ns: None,
+    spawn_blocking: None,
+    call_route: None,
+    task_poll: None,
+    task_wait: None,
+    task_reply: None,
+    task_drop: None,
+    waker_new: None,
+    metric_register: None,
+    metric_add: None,
+    metric_set: None,
+    metric_observe: None,
+    metrics_text: None,
 };
 
 /// The plugin linked into this test, and its state.

@@ -1,0 +1,175 @@
+//! Metrics, as plugins register and use them, and the text that lists them.
+
+use std::ffi::c_void;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::slice;
+
+use bimetal_abi::{
+    BmHeader, BmMetric, BmSlice, BmTextVisitor, METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM,
+    RESULT_FAILED, RESULT_OK, RESULT_PANIC,
+};
+use bimetal_runtime::metrics::Stats;
+use bimetal_runtime::LaneKind;
+
+use super::frame::Context;
+use crate::metrics::{self, head, sample, Kind, Series, Wanted};
+use crate::HostStats;
+
+/// More labels or bounds than are ever read: a larger number is garbage.
+const MAX_LISTED: u32 = 1024;
+
+pub(super) unsafe extern "C" fn register(
+    metric: *const BmMetric,
+    handle: *mut *const c_void,
+    error: *mut BmSlice,
+) -> u32 {
+    let registered = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: the plugin passes a metric that is valid during the call, with all it points to.
+        let wanted = unsafe { metric.as_ref().ok_or("there is no metric").and_then(|metric| read(metric)) }?;
+        metrics::register(&wanted)
+    }));
+    match registered {
+        Ok(Ok(series)) => {
+            // SAFETY: the plugin passes a place for the handle.
+            unsafe { handle.write(std::ptr::from_ref(series).cast()) };
+            RESULT_OK
+        }
+        Ok(Err(why)) => {
+            // SAFETY: the plugin passes a place for the text, or none.
+            if let Some(error) = unsafe { error.as_mut() } {
+                *error = BmSlice::borrow_str(why);
+            }
+            RESULT_FAILED
+        }
+        Err(_) => RESULT_PANIC,
+    }
+}
+
+/// What the plugin asks for.
+///
+/// # Safety
+///
+/// The metric, and what it points to, is valid as long as the result is used.
+unsafe fn read(metric: &BmMetric) -> Result<Wanted<'_>, &'static str> {
+    let kind = match metric.kind {
+        METRIC_COUNTER => Kind::Counter,
+        METRIC_GAUGE => Kind::Gauge,
+        METRIC_HISTOGRAM => Kind::Histogram,
+        _ => return Err("its type is unknown"),
+    };
+    let unreadable = "its labels or bounds cannot be read";
+    if metric.n_labels > MAX_LISTED || metric.n_bounds > MAX_LISTED {
+        return Err(unreadable);
+    }
+    let fields: &[BmHeader] = match metric.n_labels {
+        0 => &[],
+        _ if metric.labels.is_null() || !metric.labels.is_aligned() => return Err(unreadable),
+        // SAFETY: not null, aligned, and the plugin says that so many are there.
+        count => unsafe { slice::from_raw_parts(metric.labels, count as usize) },
+    };
+    let bounds: &[f64] = match metric.n_bounds {
+        0 => &[],
+        _ if metric.bounds.is_null() || !metric.bounds.is_aligned() => return Err(unreadable),
+        // SAFETY: the same.
+        count => unsafe { slice::from_raw_parts(metric.bounds, count as usize) },
+    };
+    let not_text = "its name, its help or a label is not text";
+    // SAFETY: by this function's contract.
+    let (name, help) = unsafe { (metric.name.text(), metric.help.text()) };
+    let mut labels = Vec::with_capacity(fields.len());
+    for field in fields {
+        // SAFETY: by this function's contract.
+        let (name, value) = unsafe { (field.name.text(), field.value.text()) };
+        labels.push((name.ok_or(not_text)?, value.ok_or(not_text)?));
+    }
+    Ok(Wanted { kind, name: name.ok_or(not_text)?, help: help.ok_or(not_text)?, labels, bounds })
+}
+
+/// The series behind a handle.
+///
+/// # Safety
+///
+/// `handle` is null or comes from [`register`].
+unsafe fn series(handle: *const c_void) -> Option<&'static Series> {
+    // SAFETY: by this function's contract; a series is there until the process ends.
+    unsafe { handle.cast::<Series>().as_ref() }
+}
+
+pub(super) unsafe extern "C" fn add(handle: *const c_void, value: u64) {
+    // SAFETY: the plugin passes a handle it was given.
+    if let Some(series) = unsafe { series(handle) } {
+        series.add(value);
+    }
+}
+
+pub(super) unsafe extern "C" fn set(handle: *const c_void, value: f64, relative: u32) {
+    // SAFETY: the plugin passes a handle it was given.
+    if let Some(series) = unsafe { series(handle) } {
+        series.set(value, relative != 0);
+    }
+}
+
+pub(super) unsafe extern "C" fn observe(handle: *const c_void, value: f64) {
+    // SAFETY: the plugin passes a handle it was given.
+    if let Some(series) = unsafe { series(handle) } {
+        series.observe(value);
+    }
+}
+
+pub(super) unsafe extern "C" fn text(ctx: *const c_void, visit: BmTextVisitor, visitor: *mut c_void) {
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: `ctx` is null or that of a request that is still borrowed.
+        let context = unsafe { ctx.cast::<Context<'_>>().as_ref() };
+        let mut text = String::new();
+        if let Some(context) = context {
+            if let Some(server) = &context.bound.server {
+                of_server(&mut text, &server.stats());
+            }
+            of_host(&mut text, context.bound.counters.stats());
+        }
+        text.push_str(&metrics::text());
+        // SAFETY: the plugin's function with its own pointer; the text is valid during the call.
+        unsafe { visit(visitor, BmSlice::borrow_str(&text)) };
+    }));
+}
+
+/// What the server has done.
+fn of_server(text: &mut String, stats: &Stats) {
+    head(text, "bimetal_requests_total", "counter", "Requests answered, by lane.");
+    for (lane, count) in LaneKind::ALL.into_iter().zip(stats.requests) {
+        let labels = format!("lane=\"{}\"", lane.as_str());
+        sample(text, "bimetal_requests_total", &labels, &count.to_string());
+    }
+    for (name, kind, help, value) in [
+        ("bimetal_requests_unrouted_total", "counter", "Requests that no route answered.", stats.unrouted),
+        ("bimetal_requests_in_flight", "gauge", "Requests being answered now.", stats.in_flight),
+        ("bimetal_connections", "gauge", "Connections open now.", stats.connections),
+    ] {
+        single(text, name, kind, help, value);
+    }
+}
+
+/// What went wrong in native handlers.
+fn of_host(text: &mut String, stats: HostStats) {
+    for (name, help, value) in [
+        ("bimetal_native_panics_total", "Panics in native handlers.", stats.panics),
+        ("bimetal_native_bad_responses_total", "Invalid responses of native handlers.", stats.bad_responses),
+        (
+            "bimetal_native_rejected_total",
+            "Requests and jobs that found the blocking pool full.",
+            stats.rejected,
+        ),
+        (
+            "bimetal_native_timeouts_total",
+            "Native handlers without an answer at their deadline.",
+            stats.timeouts,
+        ),
+    ] {
+        single(text, name, "counter", help, value);
+    }
+}
+
+fn single(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {
+    head(text, name, kind, help);
+    sample(text, name, "", &value.to_string());
+}
