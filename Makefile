@@ -70,8 +70,12 @@ bench-natives: build bench-tools ## Native routes beside the same routes in acti
 	$(LOAD) --systems 'actix-web;bimetal, native' --base actix-web $(LOAD_OPTIONS) --routes 196 \
 		$(if $(WRITE),--write docs/performance.md --section natives-200)
 
+FASTAPI_SERVERS := --systems 'bimetal;FastAPI + uvicorn;FastAPI + Granian' --works 'GET /health;POST /items;GET /a/health'
+
 bench-peers: build bench-tools ## The same routes on other servers and frameworks, each in an environment of its own (ROUNDS=5, WRITE=yes)
 	$(LOAD) $(LOAD_OPTIONS) $(if $(WRITE),--plot docs/performance.svg --write docs/performance.md --section peers)
+	$(foreach around,http asgi wrapped,$(LOAD) $(LOAD_OPTIONS) $(FASTAPI_SERVERS) --around $(around) \
+		$(if $(WRITE),--write docs/performance.md --section $(around)) &&) true
 
 docs-lanes: build ## Write the table of reasons into docs/guide/lanes.md
 	PYTHONPATH=python $(BIN)/python python/tests/unit/lanes_page.py

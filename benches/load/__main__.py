@@ -41,7 +41,7 @@ def main() -> int:
             left_out[system.name] = str(error)
     systems = [system for system in chosen if system.name in places]
     load = Load(arguments.connections, arguments.seconds, core=1)
-    environment = {"LOAD_ROUTES": str(arguments.routes)}
+    environment = {"LOAD_ROUTES": str(arguments.routes), "LOAD_AROUND": arguments.around}
     results: dict[str, dict[str, Series]] = {}
     memory: dict[str, int] = {}
     wrong: list[str] = []
@@ -142,6 +142,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=64, help="open at once (%(default)s)")
     parser.add_argument(
         "--routes", type=int, default=0, help="further routes that actix-web and native Bimetal register"
+    )
+    parser.add_argument(
+        "--around", choices=("", "http", "asgi", "wrapped"), default="", help="what is around the FastAPI application"
     )
     parser.add_argument("--plot", type=Path, help="write a plot there (.svg or .png); needs matplotlib")
     parser.add_argument("--write", type=Path, help="put the figures into this page")
