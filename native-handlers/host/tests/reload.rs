@@ -396,7 +396,7 @@ fn a_host_lists_the_plugins_it_has_now() {
     fs::copy(library.path(), &second).unwrap();
     host.load(&second, Some(&library.config())).unwrap();
     fs::remove_file(&second).unwrap();
-    let first = [entry(&other, "7", 5), entry(&library, "1", 5)];
+    let first = [entry(&other, "7", 6), entry(&library, "1", 5)];
     assert_eq!(listed(host.plugins()), first);
     let plugin = host.plugins().remove(1);
     assert_eq!((plugin.abi, &*plugin.sdk, &*plugin.target), ((1, 1), "none", "native"));
