@@ -396,13 +396,16 @@ fn a_host_lists_the_plugins_it_has_now() {
     fs::copy(library.path(), &second).unwrap();
     host.load(&second, Some(&library.config())).unwrap();
     fs::remove_file(&second).unwrap();
-    let first = [entry(&other, "7", 6), entry(&library, "1", 5)];
+    let first = [entry(&other, "7", 6), entry(&library, "1", 6)];
     assert_eq!(listed(host.plugins()), first);
     let plugin = host.plugins().remove(1);
     assert_eq!((plugin.abi, &*plugin.sdk, &*plugin.target), ((1, 1), "none", "native"));
     assert_eq!(plugin.sha256.len(), 64);
     let names: Vec<String> = plugin.handlers.into_iter().map(|handler| handler.name).collect();
-    assert_eq!(names, ["blocks", "never", "owned", "version", "waits"].map(|name| library.handler(name)));
+    assert_eq!(
+        names,
+        ["blocks", "never", "owned", "streams", "version", "waits"].map(|name| library.handler(name))
+    );
 
     // Failed: nothing is added, nothing is changed.
     let broken = Changing::new("never_listed", "1", &["INIT_RESULT=BM_RESULT_FAILED"]);
@@ -419,7 +422,7 @@ fn a_host_lists_the_plugins_it_has_now() {
     let reload = host.prepare_reload().unwrap();
     assert_eq!(listed(host.plugins()), first);
     reload.commit();
-    let renewed = [entry(&other, "7", 5), entry(&library, "2", 4)];
+    let renewed = [entry(&other, "7", 6), entry(&library, "2", 5)];
     assert_eq!(listed(host.plugins()), renewed);
     library.build("3", &["INIT_RESULT=BM_RESULT_PANIC"]);
     assert_eq!(host.prepare_reload().err().unwrap().kind(), ErrorKind::Init);
