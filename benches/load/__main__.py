@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ _BEGIN, _END = "<!-- figures: {0} -->", "<!-- end of figures: {0} -->"
 
 def main() -> int:
     """Returns 0 when every system that could be installed answered rightly."""
+    # So that the servers end with this process when it is told to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     arguments = _arguments()
     for tool in ("wrk", "taskset"):
         if shutil.which(tool) is None:
@@ -43,7 +46,6 @@ def main() -> int:
     load = Load(arguments.connections, arguments.seconds, core=1)
     environment = {"LOAD_ROUTES": str(arguments.routes), "LOAD_AROUND": arguments.around}
     results: dict[str, dict[str, Series]] = {}
-    memory: dict[str, int] = {}
     wrong: list[str] = []
     with contextlib.ExitStack() as running:
         servers: list[Server] = []
@@ -66,8 +68,12 @@ def main() -> int:
                     taking_part.append(server)
                 except Broken as error:
                     wrong.append(str(error))
-            if taking_part:
+            if not taking_part:
+                continue
+            try:
                 results[work.name] = rounds(taking_part, work, load, arguments.rounds, _say)
+            except Broken as error:
+                wrong.append(str(error))
         memory = {server.system.name: server.memory() for server in servers}
     _say("")
     text = _text(arguments, results, memory, left_out, wrong)

@@ -22,14 +22,11 @@ def prepare(system: System, python: Path) -> dict[str, str]:
 
     `python` is the interpreter of Bimetal's own environment. Raises `NotInstalled` with what the installer said last.
     """
-    if sys.version_info[:2] < system.python:
-        raise NotInstalled(f"needs Python {system.python[0]}.{system.python[1]}")
     interpreter = python if system.requirements is None else _environment(system.requirements)
     for crate in system.crates:
+        manifest = str(HERE / crate / "Cargo.toml")
         _run(
-            ["cargo", "build", "--release", "--quiet", "--manifest-path", str(HERE / crate / "Cargo.toml")],
-            "--target-dir",
-            str(_crates().parent),
+            "cargo", "build", "--release", "--quiet", "--manifest-path", manifest, "--target-dir", str(_crates().parent)
         )
     return {
         "python": str(interpreter),
@@ -52,13 +49,13 @@ def _environment(name: str) -> Path:
     made = place / ".made"
     if not made.exists():
         venv.create(place, with_pip=True, clear=True)
-        _run([str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(pins)])
+        _run(str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(pins))
         made.touch()
     return interpreter
 
 
-def _run(command: list[str], *more: str) -> None:
-    done = subprocess.run([*command, *more], capture_output=True, text=True, check=False)
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
         raise NotInstalled(f"{Path(command[0]).name} failed: {last}")

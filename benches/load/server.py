@@ -36,7 +36,7 @@ class Server:
         self._process = subprocess.Popen(
             ["taskset", "-c", str(core), *command],
             cwd=places["apps"],
-            env={**os.environ, **environment, **system.environment, "LOAD_CRATES": places["crates"]},
+            env={**os.environ, **environment, "LOAD_CRATES": places["crates"]},
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

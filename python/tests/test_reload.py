@@ -8,7 +8,6 @@ import json
 import shutil
 import signal
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from fastapi import FastAPI
 
 from bimetal import Bimetal, Server
 from bimetal.errors import PluginError
+from harness.load import Clients
 from harness.plugins import compile_generation
 from harness.servers import START_TIMEOUT, ServerProcess, start_bimetal
 from harness.wire import Connection, get, request
@@ -100,36 +100,15 @@ def reload(port: int) -> list[dict[str, str]]:
     return changes
 
 
-class Load:
+class Load(Clients):
     """Clients that ask without a pause; each answer has to be a version's, whole and in order."""
 
     def __init__(self, port: int, answers: set[str]) -> None:
         self.port = port
         self.answers = answers
-        self.seen: list[set[str]] = []
-        self.failures: list[str] = []
-        self._stop = threading.Event()
         kinds = [self._keep_alive, self._keep_alive, self._owned, self._new_connections]
-        self._threads = [threading.Thread(target=self._guarded, args=(kind,)) for kind in kinds]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(START_TIMEOUT)
-            assert not thread.is_alive()
-
-    def _guarded(self, kind: Callable[[set[str]], None]) -> None:
-        seen: set[str] = set()
-        self.seen.append(seen)
-        try:
-            kind(seen)
-        except Exception as error:
-            self.failures.append(f"{kind.__name__}: {error!r}")
+        self.seen: list[set[str]] = [set() for _ in kinds]
+        super().__init__([functools.partial(kind, seen) for kind, seen in zip(kinds, self.seen, strict=True)])
 
     def _keep_alive(self, seen: set[str]) -> None:
         with Connection(self.port) as connection:

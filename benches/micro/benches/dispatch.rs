@@ -37,6 +37,7 @@ fn dispatch(criterion: &mut Criterion) {
             bencher.iter_batched(
                 || routed(&table, path),
                 |request| black_box(answer(&table, black_box(request))),
+                // Few at a time: a request that has just been read is in the cache.
                 BatchSize::NumIterations(64),
             );
         });

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from typing_extensions import Self
 
 from harness.servers import START_TIMEOUT
 from harness.wire import Connection, Reply, get
@@ -13,25 +15,15 @@ from harness.wire import Connection, Reply, get
 HANDOVER = 0.5
 
 
-class Load:
-    """Asks `target` on new connections and on kept ones, until it is left; every answer has to be 200.
+class Clients:
+    """Threads that each do one of `kinds` from the beginning to the end of a `with`; `failures` are their exceptions."""
 
-    A client whose connection the server has closed with its last answer opens another one. One that has been kept from
-    running for so long that the server may have given its idle connection up does the same.
-    """
-
-    def __init__(self, port: int, target: str) -> None:
-        self.port = port
-        self.target = target
-        self.answers = 0
+    def __init__(self, kinds: Sequence[Callable[[], None]]) -> None:
         self.failures: list[str] = []
-        self._lock = threading.Lock()
         self._stop = threading.Event()
-        kinds = [self._new, self._new, self._kept, self._kept]
-        self.clients = len(kinds)
-        self._threads = [threading.Thread(target=self._ask, args=(kind,)) for kind in kinds]
+        self._threads = [threading.Thread(target=self._run, args=(kind,)) for kind in kinds]
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -42,13 +34,32 @@ class Load:
             thread.join(START_TIMEOUT)
             assert not thread.is_alive()
 
-    def _ask(self, kind: Callable[[], None]) -> None:
+    def _run(self, kind: Callable[[], None]) -> None:
+        try:
+            kind()
+        except Exception as error:
+            self.failures.append(f"{kind!r}: {error!r}")
+
+
+class Load(Clients):
+    """Asks `target` on new connections and on kept ones, until it is left; every answer has to be 200.
+
+    A client whose connection the server has closed with its last answer opens another one. One that has been kept from
+    running for so long that the server may have given its idle connection up does the same.
+    """
+
+    def __init__(self, port: int, target: str) -> None:
+        self.port = port
+        self.target = target
+        self.answers = 0
+        self._lock = threading.Lock()
+        kinds = [self._new, self._new, self._kept, self._kept]
+        self.clients = len(kinds)
+        super().__init__(kinds)
+
+    def _run(self, kind: Callable[[], None]) -> None:
         while not self._stop.is_set():
-            try:
-                kind()
-            except Exception as error:
-                with self._lock:
-                    self.failures.append(f"{kind.__name__}: {error!r}")
+            super()._run(kind)
 
     def _new(self) -> None:
         self._judge(get(self.port, self.target))
