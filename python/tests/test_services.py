@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -170,7 +172,7 @@ def test_ten_thousand_panics(served: ServerProcess) -> None:
         assert not wrong
         return resident(served.pid)
 
-    pid = served.pid
+    pid, began = served.pid, time.monotonic()
     first = round_of_panics()
     # As many again: what ten thousand panics leave behind would be seen as often.
     assert round_of_panics() - first < 64 * 1024 * 1024
@@ -180,7 +182,10 @@ def test_ten_thousand_panics(served: ServerProcess) -> None:
     # A job's panic is its own, and that of nobody else.
     assert int(count.split()[1]) == 2 * PANICS
     assert "number 0" in served.output and "panicked at src/lib.rs" in served.output
-    assert served.output.count("\n") < PANICS / 10, "the log is flooded"
+    # In ten seconds ten lines about each handler and ten messages of the plugin, whatever length a backtrace gives one.
+    windows = 1 + math.ceil((time.monotonic() - began) / 10)
+    logged = served.output.count("panicked on") + served.output.count("panicked at")
+    assert logged <= windows * 10 * (len(paths) + 1), "the log is flooded"
 
 
 def _served_metrics(server: ServerProcess) -> list[str]:
