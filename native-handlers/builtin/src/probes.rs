@@ -1,6 +1,6 @@
 //! Health probes.
 
-use bimetal::prelude::{native_handler, Json, JsonSchema, Serialize, ServerState};
+use bimetal::prelude::{native_handler, Constant, Json, JsonSchema, Serialize, ServerState};
 
 /// What a probe answers.
 #[derive(Serialize, JsonSchema)]
@@ -9,18 +9,18 @@ struct Status {
     status: &'static str,
 }
 
-const OK: Json<Status> = Json(Status { status: "ok" });
+static OK: Constant<Status> = Constant::new(|| Status { status: "ok" });
 
 /// Whether the process serves requests.
 #[native_handler]
-fn health() -> Json<Status> {
-    OK
+fn health() -> &'static Constant<Status> {
+    &OK
 }
 
 /// Whether the process serves requests.
 #[native_handler]
-fn livez() -> Json<Status> {
-    OK
+fn livez() -> &'static Constant<Status> {
+    &OK
 }
 
 /// Whether the server takes requests of the application.

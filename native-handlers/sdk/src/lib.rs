@@ -40,8 +40,8 @@
 //! - An `async fn` is polled on the I/O worker. With the feature `tokio` the timers and sockets of tokio work in it.
 //! - Arguments: [`Path`], [`Query`], [`Header`], [`Cookie`], [`Form`], [`Json`], [`State`], [`RequestParts`],
 //!   [`ServerState`], [`Deadline`], `Bytes`, `&[u8]`, and an `Option` of those that may be absent.
-//! - Return values: [`Json`], text, bytes, `()`, [`Redirect`], [`Response`], a [`Body`] that is streamed, a status code or header fields with any of
-//!   these, `Result<_, HttpError>`.
+//! - Return values: [`Json`], a [`Constant`], text, bytes, `()`, [`Redirect`], [`Response`], a [`Body`] that is streamed, a status code or
+//!   header fields with any of these, `Result<_, HttpError>`.
 //! - From the server: [`log`], [`metrics`], [`spawn_blocking`], and [`call_route`] for its other routes, Python ones above all.
 
 mod blocking;
@@ -70,7 +70,7 @@ pub use error::HttpError;
 pub use extract::{Cookie, Form, FromRequest, Header, Json, Path, Query, Rejection, RequestParts, State};
 pub use host::log;
 pub use request::{Deadline, Request, ServerState};
-pub use response::{Body, HeaderText, IntoResponse, Redirect, Response, ResponseWriter};
+pub use response::{Body, Constant, HeaderText, IntoResponse, Redirect, Response, ResponseWriter};
 pub use route::{call_route, call_route_blocking, CallError, CallErrorKind, RouteCall, RouteResponse};
 
 /// What the macros write. Not part of the interface.

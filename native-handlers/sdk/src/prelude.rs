@@ -5,6 +5,6 @@ pub use schemars::JsonSchema;
 pub use serde::{Deserialize, Serialize};
 
 pub use crate::{
-    native_handler, Body, Cookie, Deadline, Form, FromRequest, Header, HttpError, IntoResponse, Json, Path,
-    Query, Redirect, RequestParts, Response, RouteResponse, ServerState, State,
+    native_handler, Body, Constant, Cookie, Deadline, Form, FromRequest, Header, HttpError, IntoResponse,
+    Json, Path, Query, Redirect, RequestParts, Response, RouteResponse, ServerState, State,
 };

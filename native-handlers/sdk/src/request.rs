@@ -159,7 +159,9 @@ impl<'r> Request<'r> {
     }
 }
 
+/// Method, path, query string, path parameters and names of header fields: what the ABI calls text in a request.
 fn text<'r>(slice: BmSlice) -> &'r str {
-    // SAFETY: only called with slices of the host, which are valid for the request's lifetime.
-    unsafe { slice.text() }.unwrap_or_default()
+    // SAFETY: only called with the text fields of the host's request, which are valid for the request's lifetime, and UTF-8:
+    // looking at every byte again would cost each parameter more than reading it.
+    unsafe { str::from_utf8_unchecked(slice.bytes().unwrap_or_default()) }
 }

@@ -4,7 +4,8 @@
 //! earlier responses are gone, the memory is used again. So a small response costs no allocation.
 
 use std::cell::Cell;
-use std::{mem, ptr};
+use std::mem::ManuallyDrop;
+use std::ptr;
 
 use bimetal_abi::{BmResponse, BmSlice, RESPONSE_LEASED};
 use bytes::{Bytes, BytesMut};
@@ -17,22 +18,25 @@ const LENT: usize = 2 * 1024;
 pub(super) const MAX_LENT: usize = 1 << 30;
 
 thread_local! {
-    static BUFFER: Cell<BytesMut> = Cell::new(BytesMut::new());
+    /// Boxed, so that taking it and putting it back moves a pointer.
+    static BUFFER: Cell<Option<Box<BytesMut>>> = const { Cell::new(None) };
 }
 
 /// The thread's buffer, for one call.
 pub(super) struct Lease {
-    buffer: BytesMut,
+    /// There until the lease is dropped.
+    buffer: ManuallyDrop<Box<BytesMut>>,
 }
 
 impl Lease {
+    #[inline]
     pub(super) fn take() -> Lease {
-        let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
+        let mut buffer = BUFFER.try_with(Cell::take).ok().flatten().unwrap_or_default();
         buffer.clear();
         if buffer.capacity() < LENT {
             buffer.reserve(CHUNK);
         }
-        Lease { buffer }
+        Lease { buffer: ManuallyDrop::new(buffer) }
     }
 
     /// An empty response with this status code that lends the buffer. The lease must stay where it is while that is in use.
@@ -65,7 +69,8 @@ impl Lease {
         }
         // SAFETY: within the capacity, and written by this function's contract.
         unsafe { self.buffer.set_len(len) };
-        self.buffer.reserve(min_cap.max(len).max(self.buffer.capacity() * 2).min(MAX_LENT) - len);
+        let wanted = min_cap.max(len).max(self.buffer.capacity() * 2).min(MAX_LENT);
+        self.buffer.reserve(wanted - len);
         Some((self.buffer.as_mut_ptr(), self.buffer.capacity()))
     }
 
@@ -90,9 +95,11 @@ impl Lease {
 }
 
 impl Drop for Lease {
+    #[inline]
     fn drop(&mut self) {
-        let buffer = mem::take(&mut self.buffer);
+        // SAFETY: the lease is being dropped: nobody uses its buffer after this.
+        let buffer = unsafe { ManuallyDrop::take(&mut self.buffer) };
         // Without the thread's storage the thread is ending, and the buffer goes with it.
-        let _ = BUFFER.try_with(|kept| kept.set(buffer));
+        let _ = BUFFER.try_with(|kept| kept.set(Some(buffer)));
     }
 }

@@ -92,7 +92,7 @@ pub(super) fn extract_optional<T: DeserializeOwned, F: Fields>(
 fn read<T: DeserializeOwned, F: Fields>(fields: &F, slot: &Slot) -> Result<T, TextError> {
     match slot.shape {
         Shape::Scalar => {
-            T::deserialize(Field { fields, name: slot.names.first().map_or("", String::as_str) })
+            T::deserialize(Field { fields, name: slot.names.first().map_or("", String::as_str), found: None })
         }
         Shape::Tuple => T::deserialize(Positional { fields, names: &slot.names }),
         Shape::Fields => T::deserialize(Named { fields }),
@@ -198,7 +198,7 @@ impl<'de, F: Fields> Deserializer<'de> for Named<'_, F> {
         visitor.visit_map(Entries {
             fields: self.fields,
             names: names.iter().map(|name| &**name),
-            current: "",
+            current: None,
         })
     }
 
@@ -208,7 +208,7 @@ impl<'de, F: Fields> Deserializer<'de> for Named<'_, F> {
         names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, TextError> {
-        visitor.visit_map(Entries { fields: self.fields, names: names.iter().copied(), current: "" })
+        visitor.visit_map(Entries { fields: self.fields, names: names.iter().copied(), current: None })
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -232,7 +232,8 @@ impl<'de, F: Fields> Deserializer<'de> for Named<'_, F> {
 struct Entries<'a, F, N> {
     fields: &'a F,
     names: N,
-    current: &'a str,
+    /// The name whose value comes next, with that value.
+    current: Option<(&'a str, Cow<'a, str>)>,
 }
 
 impl<'de, 'a, F: Fields, N: Iterator<Item = &'a str>> MapAccess<'de> for Entries<'a, F, N> {
@@ -240,8 +241,8 @@ impl<'de, 'a, F: Fields, N: Iterator<Item = &'a str>> MapAccess<'de> for Entries
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, TextError> {
         for name in self.names.by_ref() {
-            if self.fields.one(name).is_some() {
-                self.current = name;
+            if let Some(text) = self.fields.one(name) {
+                self.current = Some((name, text));
                 let key: StrDeserializer<'_, TextError> = name.into_deserializer();
                 return seed.deserialize(key).map(Some);
             }
@@ -250,7 +251,8 @@ impl<'de, 'a, F: Fields, N: Iterator<Item = &'a str>> MapAccess<'de> for Entries
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, TextError> {
-        seed.deserialize(Field { fields: self.fields, name: self.current })
+        let (name, text) = self.current.take().ok_or(NOT_OF_THE_TYPE)?;
+        seed.deserialize(Field { fields: self.fields, name, found: Some(text) })
     }
 }
 
@@ -258,11 +260,21 @@ impl<'de, 'a, F: Fields, N: Iterator<Item = &'a str>> MapAccess<'de> for Entries
 struct Field<'a, F> {
     fields: &'a F,
     name: &'a str,
+    /// The one that counts, where it has been looked up.
+    found: Option<Cow<'a, str>>,
 }
 
-impl<F: Fields> Field<'_, F> {
-    fn text(&self) -> Result<Text<'_>, TextError> {
-        match self.fields.one(self.name) {
+impl<'a, F: Fields> Field<'a, F> {
+    fn look_up(&mut self) -> bool {
+        if self.found.is_none() {
+            self.found = self.fields.one(self.name);
+        }
+        self.found.is_some()
+    }
+
+    fn text(mut self) -> Result<Text<'a>, TextError> {
+        self.look_up();
+        match self.found {
             Some(text) => Ok(Text(text)),
             None => Err(TextError::custom(format_args!("`{}` is missing", self.name))),
         }
@@ -288,10 +300,11 @@ impl<'de, F: Fields> Deserializer<'de> for Field<'_, F> {
         deserialize_map deserialize_identifier deserialize_ignored_any
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TextError> {
-        match self.fields.one(self.name) {
-            Some(_) => visitor.visit_some(self),
-            None => visitor.visit_none(),
+    fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, TextError> {
+        if self.look_up() {
+            visitor.visit_some(self)
+        } else {
+            visitor.visit_none()
         }
     }
 
@@ -372,7 +385,7 @@ impl<'de, F: Fields> SeqAccess<'de> for Positional<'_, F> {
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, TextError> {
         let Some((name, rest)) = self.names.split_first() else { return Ok(None) };
         self.names = rest;
-        seed.deserialize(Field { fields: self.fields, name }).map(Some)
+        seed.deserialize(Field { fields: self.fields, name, found: None }).map(Some)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Path parameters.
 
 use std::borrow::Cow;
+use std::ptr;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -43,7 +44,9 @@ struct Params<'r> {
 
 impl Fields for Params<'_> {
     fn one(&self, name: &str) -> Option<Cow<'_, str>> {
-        let index = self.slot.names.iter().position(|known| known == name)?;
+        // It is nearly always asked for by the slot's own name.
+        let index =
+            self.slot.names.iter().position(|known| ptr::eq(known.as_str(), name) || known == name)?;
         Some(self.request.param(self.slot.first + index).into())
     }
 

@@ -80,21 +80,46 @@ impl<'r, T: DeserializeOwned + JsonSchema> FromRequest<'r> for Option<Query<T>> 
 struct Pairs<'r>(&'r str);
 
 impl<'r> Pairs<'r> {
-    fn iter(&self) -> impl DoubleEndedIterator<Item = (&'r str, &'r str)> {
-        self.0
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+    fn iter(&self) -> impl Iterator<Item = (&'r str, &'r str)> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || loop {
+            if rest.is_empty() {
+                return None;
+            }
+            let (mut equals, mut end) = (None, rest.len());
+            for (at, byte) in rest.bytes().enumerate() {
+                match byte {
+                    b'&' => {
+                        end = at;
+                        break;
+                    }
+                    b'=' if equals.is_none() => equals = Some(at),
+                    _ => {}
+                }
+            }
+            let pair = &rest[..end];
+            rest = rest.get(end + 1..).unwrap_or_default();
+            if !pair.is_empty() {
+                return Some(equals.map_or((pair, ""), |at| (&pair[..at], &pair[at + 1..])));
+            }
+        })
+    }
+
+    /// The values of `name`, as sent.
+    fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'r str> + use<'r, 's> {
+        self.iter()
+            .filter(move |(key, _)| if is_escaped(key) { decode(key) == name } else { *key == name })
+            .map(|(_, value)| value)
     }
 }
 
 impl Fields for Pairs<'_> {
     fn one(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.iter().rev().find(|(key, _)| decode(key) == name).map(|(_, value)| decode(value))
+        self.values(name).last().map(decode)
     }
 
     fn all(&self, name: &str) -> Vec<Cow<'_, str>> {
-        self.iter().filter(|(key, _)| decode(key) == name).map(|(_, value)| decode(value)).collect()
+        self.values(name).map(decode).collect()
     }
 
     fn names(&self) -> Vec<Cow<'_, str>> {
@@ -103,9 +128,14 @@ impl Fields for Pairs<'_> {
     }
 }
 
+/// Whether [`decode`] would change the text.
+fn is_escaped(text: &str) -> bool {
+    text.bytes().any(|byte| matches!(byte, b'+' | b'%'))
+}
+
 /// Form encoding resolved: `+` is a space, percent escapes are bytes, and bytes that are not UTF-8 become U+FFFD.
 pub(super) fn decode(text: &str) -> Cow<'_, str> {
-    if !text.bytes().any(|b| matches!(b, b'+' | b'%')) {
+    if !is_escaped(text) {
         return Cow::Borrowed(text);
     }
     let bytes = text.as_bytes();

@@ -1,12 +1,14 @@
 //! Responses: what a handler can return.
 
 mod builder;
+mod constant;
 mod headers;
 mod redirect;
 mod stream;
 mod writer;
 
 pub use builder::Response;
+pub use constant::Constant;
 pub use headers::HeaderText;
 pub use redirect::Redirect;
 pub use stream::Body;
@@ -39,9 +41,9 @@ const BYTES: &str = "application/octet-stream";
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned from a native handler",
     label = "not a response",
-    note = "a handler returns `Json<T>`, `&'static str`, `String`, `Bytes`, `Vec<u8>`, `()`, `Redirect`, `Response`, `Body`, \
+    note = "a handler returns `Json<T>`, `&'static Constant<T>`, `&'static str`, `String`, `Bytes`, `Vec<u8>`, `()`, `Redirect`, `Response`, `Body`, \
             `(u16, T)` with a status code, `([(name, value)], T)` with header fields, or `Result<T, HttpError>`: write `-> Json<{Self}>` to send JSON",
-    note = "the `T` of `Json` derives `Serialize` and `JsonSchema`"
+    note = "the `T` of `Json` and `Constant` derives `Serialize` and `JsonSchema`"
 )]
 pub trait IntoResponse: Sized {
     /// Adds the response to the handler's description; called once, when the plugin is loaded.
