@@ -12,6 +12,10 @@ use bimetal_micro::{linked, loaded, routed, table};
 use bimetal_runtime::{Answer, Request, Response, RouteTable};
 use criterion::{criterion_group, criterion_main, BatchSize, Criterion};
 
+/// That of the extension.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn answer(table: &RouteTable, request: Request) -> Response {
     match table.routes()[0].handler.call(request) {
         Answer::Now(response) => response,

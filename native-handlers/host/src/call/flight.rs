@@ -1,8 +1,10 @@
 //! An asynchronous call: the plugin's future, and everything it borrows.
 
 use std::alloc::{alloc, dealloc, handle_alloc_error, Layout};
+use std::cell::UnsafeCell;
 use std::future::Future;
 use std::marker::PhantomPinned;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -19,19 +21,8 @@ use crate::plugin::StartFn;
 
 /// Starts the handler and polls once. Most handlers that need not wait are done then, and cost no task.
 pub(super) fn begin(bound: &Arc<Bound>, start: StartFn, place: (usize, usize), request: Request) -> Answer {
-    let mut flight = Box::pin(Flight {
-        future: BmFuture { data: ptr::null_mut(), poll: None, drop: None },
-        place: Place::new(place),
-        raw: None,
-        deadline_ns: clock::deadline_ns(bound.deadline),
-        frame: None,
-        request,
-        bound: NonNull::from(&**bound),
-        keep: None,
-        sleep: None,
-        _pinned: PhantomPinned,
-    });
-    if let Err(fault) = flight.as_mut().start(start) {
+    let mut flight = Flight::new(bound, place, request);
+    if let Err(fault) = flight.as_mut().start(start, place.0) {
         return Answer::Now(bound.report(&fault, Source::Live(&flight.request)));
     }
     // Nobody need wake this poll: the task polls again, with its own waker, before it waits.
@@ -48,7 +39,10 @@ pub(super) fn begin(bound: &Arc<Bound>, start: StartFn, place: (usize, usize), r
 /// A call under way. It stays where it is: the plugin's future points to `raw`, that to `frame` and `request`.
 struct Flight {
     future: BmFuture,
-    place: Place,
+    /// Where the plugin builds a small future.
+    inline: UnsafeCell<MaybeUninit<Inline>>,
+    /// Where it builds a larger one.
+    place: Option<Place>,
     raw: Option<BmRequest>,
     deadline_ns: u64,
     /// Borrows `request` and `bound`, with the lifetime hidden.
@@ -63,7 +57,27 @@ struct Flight {
 }
 
 impl Flight {
-    fn start(self: Pin<&mut Self>, start: StartFn) -> Result<(), Fault> {
+    /// A call that has not begun, with a place for a future of this size and alignment, which were checked when the plugin was
+    /// loaded.
+    fn new(bound: &Arc<Bound>, (size, align): (usize, usize), request: Request) -> Pin<Box<Flight>> {
+        let fits = size <= size_of::<Inline>() && align <= align_of::<Inline>();
+        let flight = Flight {
+            future: BmFuture { data: ptr::null_mut(), poll: None, drop: None },
+            inline: UnsafeCell::new(MaybeUninit::uninit()),
+            place: (!fits).then(|| Place::new(size, align)).flatten(),
+            raw: None,
+            deadline_ns: clock::deadline_ns(bound.deadline),
+            frame: None,
+            request,
+            bound: NonNull::from(&**bound),
+            keep: None,
+            sleep: None,
+            _pinned: PhantomPinned,
+        };
+        Box::pin(flight)
+    }
+
+    fn start(self: Pin<&mut Self>, start: StartFn, size: usize) -> Result<(), Fault> {
         // SAFETY: nothing is moved out of it.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: see the field.
@@ -76,10 +90,15 @@ impl Flight {
         let (request, bound) = unsafe { (&*request, &*ptr::from_ref(bound)) };
         let frame = this.frame.insert(Frame::new(Source::Live(request), bound, this.deadline_ns));
         let raw = this.raw.insert(frame.request(&bound.order, reads_body));
+        let place = match &this.place {
+            Some(place) => place.pointer(),
+            // The plugin allocates its future itself.
+            None if size == 0 => ptr::null_mut(),
+            None => this.inline.get().cast(),
+        };
         // SAFETY: the checked plugin's function with its own state and data; the request lives until the future is dropped,
-        // the place is as large and aligned as the plugin asked for.
-        let result =
-            unsafe { start(bound.plugin.state.0, data, raw, this.place.pointer().cast(), &mut this.future) };
+        // the place is as large and aligned as the plugin asked for, and nothing else touches it.
+        let result = unsafe { start(bound.plugin.state.0, data, raw, place.cast(), &mut this.future) };
         match result {
             RESULT_OK if this.future.poll.is_some() && this.future.drop.is_some() => Ok(()),
             RESULT_OK => {
@@ -141,30 +160,32 @@ impl Drop for Flight {
     }
 }
 
-/// Memory for a future that the plugin builds in place; none where it allocates its futures itself.
-struct Place(Option<(NonNull<u8>, Layout)>);
+/// Room for the futures of handlers that keep little: they need no memory of their own.
+type Inline = [u128; 16];
+
+/// Memory for a future that the plugin builds in place.
+struct Place {
+    memory: NonNull<u8>,
+    layout: Layout,
+}
 
 impl Place {
-    /// The size and alignment were checked when the plugin was loaded.
-    fn new((size, align): (usize, usize)) -> Place {
-        let layout = (size > 0).then(|| Layout::from_size_align(size, align).ok()).flatten();
-        Place(layout.map(|layout| {
-            // SAFETY: the size is not 0.
-            let memory = unsafe { alloc(layout) };
-            (NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout)), layout)
-        }))
+    /// Nothing where the size or the alignment is none.
+    fn new(size: usize, align: usize) -> Option<Place> {
+        let layout = Layout::from_size_align(size, align).ok().filter(|layout| layout.size() > 0)?;
+        // SAFETY: the size is not 0.
+        let memory = unsafe { alloc(layout) };
+        Some(Place { memory: NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout)), layout })
     }
 
     fn pointer(&self) -> *mut u8 {
-        self.0.map_or(ptr::null_mut(), |(memory, _)| memory.as_ptr())
+        self.memory.as_ptr()
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some((memory, layout)) = self.0 {
-            // SAFETY: allocated with this layout; the future in it was dropped by `Flight`.
-            unsafe { dealloc(memory.as_ptr(), layout) };
-        }
+        // SAFETY: allocated with this layout; the future in it was dropped by `Flight`.
+        unsafe { dealloc(self.memory.as_ptr(), self.layout) };
     }
 }
