@@ -155,12 +155,13 @@ class Engine:
         root_path: str = "",
         sync_threads: int = 1000,
         native_timeout: float = 30.0,
+        trusted_proxies: Sequence[str] = ...,
         on_exception: Callable[[BaseException], object] | None = None,
         link: WorkerLink | None = None,
     ) -> Self:
         """Bind the address, or take the socket that `link` has inherited. Nothing is accepted until `serve`.
 
-        Raises BindError.
+        Raises BindError, and ValueError when one of `trusted_proxies` is not a network.
         """
 
     @property

@@ -101,6 +101,7 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
         *,
         lifespan: Literal["auto", "on", "off"] = "auto",
         root_path: str = "",
+        forwarded_allow_ips: str | Sequence[str] | None = None,
         **limits: Unpack[Limits],
     ) -> None:
         """Serve the application until SIGINT or SIGTERM; on the main thread.
@@ -112,6 +113,7 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
                 replaces them, one that ends is started anew.
             lifespan: `"on"` requires the ASGI lifespan, `"off"` skips it, `"auto"` uses it where supported.
             root_path: The path under which a proxy publishes the application.
+            forwarded_allow_ips: The proxies that are believed about the client; see `Server`.
             limits: See `bimetal.options.Limits`.
 
         Raises:
@@ -136,7 +138,15 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
                 heartbeat_timeout=HEARTBEAT_TIMEOUT,
             )
             return
-        server = Server(self, host=host, port=port, lifespan=lifespan, root_path=root_path, **limits)
+        server = Server(
+            self,
+            host=host,
+            port=port,
+            lifespan=lifespan,
+            root_path=root_path,
+            forwarded_allow_ips=forwarded_allow_ips,
+            **limits,
+        )
         if link is not None:
             server._serve_as_worker(link)
         server.serve_forever()

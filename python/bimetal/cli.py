@@ -105,6 +105,17 @@ def _application_options(command: F) -> F:
 @click.option("--io-threads", default=1, show_default=True, type=click.IntRange(1), help="Threads for the sockets.")
 @click.option("--root-path", default="", help="The path under which a proxy publishes the application.")
 @click.option(
+    "--proxy-headers/--no-proxy-headers",
+    default=True,
+    show_default=True,
+    help="Believe trusted proxies about the client: X-Forwarded-For and X-Forwarded-Proto.",
+)
+@click.option(
+    "--forwarded-allow-ips",
+    metavar="LIST",
+    help="The proxies to trust: addresses, networks, names, or '*'. By default $FORWARDED_ALLOW_IPS, or this machine.",
+)
+@click.option(
     "--max-body", default=16777216, show_default=True, type=click.IntRange(0), help="Largest request body, bytes."
 )
 @click.option(
@@ -162,6 +173,8 @@ def run(
     reload_excludes: tuple[str, ...],
     io_threads: int,
     root_path: str,
+    proxy_headers: bool,
+    forwarded_allow_ips: str | None,
     max_body: int,
     native_timeout: float,
     drain_timeout: float,
@@ -209,6 +222,7 @@ def run(
             port=port,
             lifespan=lifespan,
             root_path=root_path,
+            forwarded_allow_ips=forwarded_allow_ips if proxy_headers else (),
             plugins=plugins,
             plugin_hashes=plugin_hashes or None,
             installed_plugins=not no_installed_plugins,

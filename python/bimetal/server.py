@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import queue
 import signal
 import threading
@@ -62,6 +63,8 @@ class Server:
             adds nothing.
         plugin_init_timeout: How long a plugin's `init` may take, in seconds; None leaves it as it is (30).
         installed_plugins: False: no plugin is taken that is only installed; see `Bimetal`.
+        forwarded_allow_ips: The proxies that are believed about the client: addresses, networks, names, `"*"` for all;
+            nobody with `()`. None takes the environment's FORWARDED_ALLOW_IPS, or else this machine.
         native: Further native routes, path to handler name, each answering GET before the application's own routes.
         uvloop: Use uvloop for the event loop where it is installed.
         limits: See `bimetal.options.Limits`.
@@ -89,6 +92,7 @@ class Server:
         plugin_hashes: Sequence[str] | None = None,
         plugin_init_timeout: float | None = None,
         installed_plugins: bool = True,
+        forwarded_allow_ips: str | Sequence[str] | None = None,
         native: Mapping[str, str] | None = None,
         uvloop: bool = True,
         **limits: Unpack[Limits],
@@ -116,6 +120,7 @@ class Server:
         self._absent: list[str] = []
         self._uvloop = uvloop
         self._limits = limits
+        self._trusted_proxies = _trusted_proxies(forwarded_allow_ips)
         self._state: dict[str, Any] = {}
         self._scope_root_path = ""
         self._observer: Callable[..., Any] | None = None
@@ -374,6 +379,7 @@ class Server:
             host=self._host,
             port=self._port,
             root_path=self._root_path,
+            trusted_proxies=self._trusted_proxies,
             on_exception=self._on_exception,
             link=self._link,
             **self._limits,
@@ -626,3 +632,9 @@ def _join_workers(loop: asyncio.AbstractEventLoop) -> None:
     for thread in threading.enumerate():
         if getattr(thread, "loop", None) is loop:
             thread.join(_CLEANUP_TIMEOUT)
+
+
+def _trusted_proxies(allowed: str | Sequence[str] | None) -> list[str]:
+    if allowed is None:
+        allowed = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
+    return allowed.split(",") if isinstance(allowed, str) else list(allowed)

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use bimetal_host::{NativeHandler, Readiness, ServerState};
 use bimetal_runtime::edge::Edge;
-use bimetal_runtime::http::Method;
+use bimetal_runtime::http::{Method, TrustedProxies};
 use bimetal_runtime::lane::{Limits, Runners};
 use bimetal_runtime::{
     BodyMode, Config, Handler, LaneKind, Route, RouteTable, Running, Server, ServerHandle,
 };
 use parking_lot::{Mutex, RwLock};
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::sync::oneshot;
@@ -77,7 +77,7 @@ impl Engine {
     #[pyo3(signature = (
         app, *, host, port, io_threads = 1, backlog = 2048, max_connections = 25_000, max_body_size = 16_777_216,
         keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, access_log = false, root_path = "",
-        sync_threads = 1000, native_timeout = 30.0, on_exception = None, link = None
+        sync_threads = 1000, native_timeout = 30.0, trusted_proxies = Vec::new(), on_exception = None, link = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -99,6 +99,7 @@ impl Engine {
         root_path: &str,
         sync_threads: usize,
         native_timeout: f64,
+        trusted_proxies: Vec<String>,
         on_exception: Option<Py<PyAny>>,
         link: Option<&Bound<'_, WorkerLink>>,
     ) -> PyResult<Self> {
@@ -115,6 +116,7 @@ impl Engine {
             drain_timeout: seconds("drain_timeout", drain_timeout)?,
             handover: link.map_or(Duration::ZERO, |_| HANDOVER),
             access_log,
+            trusted_proxies: TrustedProxies::parse(trusted_proxies).map_err(PyValueError::new_err)?,
         };
         let native_timeout = seconds("native_timeout", native_timeout)?;
         let server = match link {
@@ -440,9 +442,8 @@ impl Engine {
 }
 
 pub(crate) fn seconds(name: &str, value: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(value).map_err(|_| {
-        pyo3::exceptions::PyValueError::new_err(format!("{name}: {value} is not a time in seconds"))
-    })
+    Duration::try_from_secs_f64(value)
+        .map_err(|_| PyValueError::new_err(format!("{name}: {value} is not a time in seconds")))
 }
 
 /// The version table, made once.

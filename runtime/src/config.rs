@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::http::TrustedProxies;
+
 /// How a [`Server`](crate::Server) listens and what it allows.
 ///
 /// ```
@@ -40,6 +42,8 @@ pub struct Config {
     pub handover: Duration,
     /// Whether each request is logged when it has been answered.
     pub access_log: bool,
+    /// The proxies that are believed about where a request came from; nobody by default.
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl Default for Config {
@@ -57,6 +61,7 @@ impl Default for Config {
             drain_timeout: Duration::from_secs(30),
             handover: Duration::ZERO,
             access_log: false,
+            trusted_proxies: TrustedProxies::default(),
         }
     }
 }

@@ -105,7 +105,9 @@ class Served:
         self, app: ASGIApp, root_path: str, uvloop: bool, lifespan: LifespanMode, state: dict[str, Any]
     ) -> None:
         self._exceptions: deque[BaseException] = deque()
-        self.server = Server(app, lifespan=lifespan, on_exception=self._exceptions.append, uvloop=uvloop)
+        self.server = Server(
+            app, lifespan=lifespan, on_exception=self._exceptions.append, forwarded_allow_ips=(), uvloop=uvloop
+        )
         self.observer = Observer(self.server.entry, root_path)
         self.server._serve_through(self.observer, self.observer.http, state, root_path)
         self.server.start()

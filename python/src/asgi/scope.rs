@@ -41,7 +41,11 @@ fn common<'py>(
     };
     scope.set_item(intern!(py, "http_version"), version)?;
     scope.set_item(intern!(py, "server"), address(py, head.local)?)?;
-    scope.set_item(intern!(py, "client"), address(py, head.peer)?)?;
+    let client = match &head.client {
+        Some(client) => client.into_bound_py_any(py)?,
+        None => address(py, head.peer)?,
+    };
+    scope.set_item(intern!(py, "client"), client)?;
     let root_path = &application.root_path;
     scope.set_item(intern!(py, "root_path"), root_path)?;
     if root_path.is_empty() {

@@ -1,22 +1,29 @@
 //! One event for each request that has been answered.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::http::{Method, StatusCode};
+use crate::http::{Method, Request, StatusCode};
 use crate::lane::LaneKind;
 
 /// What the log says about one request. Exists only while the access log is on.
 pub(crate) struct AccessEntry {
     method: Method,
     path: String,
-    peer: Option<SocketAddr>,
+    client: Option<String>,
     began: Instant,
 }
 
 impl AccessEntry {
-    pub(crate) fn new(method: Method, path: String, peer: Option<SocketAddr>) -> Self {
-        AccessEntry { method, path, peer, began: Instant::now() }
+    pub(crate) fn new(request: &Request) -> Self {
+        let told = request.forwarded().and_then(|forwarded| forwarded.client);
+        let client = match told {
+            Some((host, 0)) => Some(host),
+            Some((host, port)) if host.contains(':') => Some(format!("[{host}]:{port}")),
+            Some((host, port)) => Some(format!("{host}:{port}")),
+            None => request.peer().map(|peer| peer.to_string()),
+        };
+        let (method, path) = (request.method().clone(), request.path().to_owned());
+        AccessEntry { method, path, client, began: Instant::now() }
     }
 
     /// Logs the request. Without a status the client went away before there was one.
@@ -28,7 +35,7 @@ impl AccessEntry {
             status = status.map_or(499, |status| status.as_u16()),
             lane = lane.map_or("none", LaneKind::as_str),
             duration = self.began.elapsed().as_secs_f64() * 1000.0,
-            peer = self.peer.map(tracing::field::display),
+            peer = self.client,
         );
     }
 }

@@ -86,7 +86,7 @@ impl RequestHead for Arriving<'_> {
     }
 
     fn is_secure(&self) -> bool {
-        false
+        self.request.forwarded().and_then(|forwarded| forwarded.secure).unwrap_or(false)
     }
 
     fn path(&self) -> Cow<'_, str> {

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::gate::{Announced, Gate};
-use super::websocket;
+use super::{websocket, TrustedProxies};
 use crate::lane::Wakes;
 
 /// What the server waits for on a connection, since which tick of its worker.
@@ -42,16 +42,19 @@ pub(crate) struct Pulse {
     pub(crate) stopped: Cell<bool>,
     /// How other threads wake the worker's tasks.
     pub(crate) wakes: Arc<Wakes>,
+    /// Who is believed about where a request came from.
+    pub(crate) trusted_proxies: TrustedProxies,
 }
 
 impl Pulse {
-    pub(crate) fn new() -> Rc<Pulse> {
+    pub(crate) fn new(trusted_proxies: TrustedProxies) -> Rc<Pulse> {
         Rc::new(Pulse {
             tick: Cell::new(0),
             draining: Cell::new(false),
             stopped: Cell::new(false),
             leaving: Cell::new(false),
             wakes: Wakes::new(),
+            trusted_proxies,
         })
     }
 }
@@ -97,6 +100,11 @@ impl Connection {
     /// The address the client connected to.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         self.local
+    }
+
+    /// Who is believed about where a request came from.
+    pub(super) fn trusted_proxies(&self) -> &TrustedProxies {
+        &self.pulse.trusted_proxies
     }
 
     pub(crate) fn phase(&self) -> Phase {

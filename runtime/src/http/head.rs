@@ -19,11 +19,13 @@ pub struct Head {
     pub query: String,
     /// Header fields in the order in which they were sent; names are lower case.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The client's address.
+    /// The address at the other end of the connection.
     pub peer: Option<SocketAddr>,
+    /// The client and its port, where a trusted proxy names it.
+    pub client: Option<(String, i64)>,
     /// The address the client connected to.
     pub local: Option<SocketAddr>,
-    /// Whether the connection is encrypted (`https`, `wss`).
+    /// Whether the client's connection is encrypted (`https`, `wss`), as far as a trusted proxy says so.
     pub secure: bool,
 }
 

@@ -3,6 +3,7 @@
 mod body;
 mod connection;
 mod errand;
+mod forwarded;
 mod gate;
 mod head;
 mod incoming;
@@ -17,6 +18,7 @@ pub use actix_http::{Method, StatusCode, Version};
 
 pub use body::{Body, BodyReader, ByteStream};
 pub use errand::Errand;
+pub use forwarded::{Forwarded, TrustedProxies};
 pub use head::Head;
 pub use request::Request;
 pub use response::{HeaderFields, Response};

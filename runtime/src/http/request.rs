@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use super::errand::{self, Origin};
 use super::header::{self, HeaderMap};
 use super::incoming::Incoming;
-use super::{Announced, BodyReader, Connection, Head, HeaderName, HeaderValue, Method, Version};
+use super::{Announced, BodyReader, Connection, Forwarded, Head, HeaderName, HeaderValue, Method, Version};
 use crate::routing::Params;
 use crate::Error;
 
@@ -137,6 +137,12 @@ impl Request {
         self.inner.peer_addr()
     }
 
+    /// What a proxy that is trusted says of where the request came from.
+    pub fn forwarded(&self) -> Option<Forwarded> {
+        let peer = self.peer().map(|peer| peer.ip());
+        self.connection.as_ref()?.trusted_proxies().read(peer, self.headers())
+    }
+
     /// The address the client connected to.
     pub fn local(&self) -> Option<SocketAddr> {
         match &self.connection {
@@ -170,6 +176,7 @@ impl Request {
             [] => usize::MAX,
             bytes => bytes.as_ptr() as usize,
         });
+        let forwarded = self.forwarded().unwrap_or_default();
         Head {
             method: self.method().clone(),
             version: self.version(),
@@ -178,8 +185,9 @@ impl Request {
             query: self.query().to_owned(),
             headers,
             peer: self.peer(),
+            client: forwarded.client,
             local: self.local(),
-            secure: false,
+            secure: forwarded.secure.unwrap_or(false),
         }
     }
 

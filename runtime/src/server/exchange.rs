@@ -65,9 +65,7 @@ impl Exchange {
         if let Some(connection) = &connection {
             connection.begin_request(request.announced());
         }
-        let log = worker.config().access_log.then(|| {
-            Box::new(AccessEntry::new(request.method().clone(), request.path().to_owned(), request.peer()))
-        });
+        let log = worker.config().access_log.then(|| Box::new(AccessEntry::new(request)));
         Exchange { worker: worker.clone(), connection, routed: None, status: None, log, passage: None }
     }
 

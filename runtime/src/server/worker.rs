@@ -141,10 +141,10 @@ pub(super) struct Worker {
 impl Worker {
     fn new(config: Arc<Config>, routes: Routes, counters: Arc<Counters>) -> Rc<Worker> {
         Rc::new(Worker {
+            pulse: Pulse::new(config.trusted_proxies.clone()),
             config,
             routes: Cached::new(routes),
             counters,
-            pulse: Pulse::new(),
             connections: RefCell::default(),
             vacant: RefCell::default(),
             watcher: Cell::new(None),
