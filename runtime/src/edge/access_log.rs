@@ -15,7 +15,9 @@ pub(crate) struct AccessEntry {
 
 impl AccessEntry {
     pub(crate) fn new(request: &Request) -> Self {
+        // What a proxy passes on may be anything: no control character of it gets into the log.
         let told = request.forwarded().and_then(|forwarded| forwarded.client);
+        let told = told.map(|(host, port)| (host.escape_debug().to_string(), port));
         let client = match told {
             Some((host, 0)) => Some(host),
             Some((host, port)) if host.contains(':') => Some(format!("[{host}]:{port}")),
@@ -35,7 +37,7 @@ impl AccessEntry {
             status = status.map_or(499, |status| status.as_u16()),
             lane = lane.map_or("none", LaneKind::as_str),
             duration = self.began.elapsed().as_secs_f64() * 1000.0,
-            peer = self.client,
+            peer = self.client.as_ref().map(tracing::field::display),
         );
     }
 }
