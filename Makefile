@@ -40,7 +40,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test conformance differential versions pythons bench bench-natives bench-peers bench-tools docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
+.PHONY: help run test conformance differential versions pythons bench instructions bench-natives bench-peers bench-tools docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -63,6 +63,10 @@ differential: build test-tools ## Send generated requests to applications on Bim
 
 bench: ## Measure the parts of a request in process, each beside its rival (BENCH=router for one of them)
 	cargo bench --package bimetal-micro $(if $(BENCH),--bench $(BENCH))
+
+# Needs Python 3.11 and valgrind (Debian: apt-get install valgrind).
+instructions: ## Count instructions and allocations of the parts of a request, and compare with benches/micro/instructions.toml (WRITE=yes renews it)
+	$(PYTHON) benches/micro/instructions.py $(if $(WRITE),--write)
 
 # What a stranger reruns: wrk against the systems in turns, server and client on a core each. See docs/performance.md.
 bench-natives: build bench-tools ## Native routes beside the same routes in actix-web alone, also with 200 routes registered (ROUNDS=5, WRITE=yes)
