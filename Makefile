@@ -27,7 +27,7 @@ RUST_SOURCES := $(shell find runtime native-handlers python/src -name target -pr
 # once; the program needs its own, because it links another build of libhot, and cargo gives both the same file name.
 EXAMPLE_CRATES := examples/hybrid/hot examples/shared-state/counters examples/database/notes examples/native-only
 OUTSIDE_CRATES := $(EXAMPLE_CRATES) python/tests/fixtures/caller python/tests/fixtures/faulty python/tests/fixtures/twin \
-	benches/micro/handlers benches/load/actix benches/load/natives
+	benches/micro/handlers benches/load/actix benches/load/client benches/load/natives
 cargo_in = cargo $(1) --quiet --target-dir $(if $(filter %/native-only,$(2)),target/examples,target/plugins) \
 	--manifest-path $(2)/Cargo.toml
 
@@ -40,7 +40,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test conformance differential versions pythons bench bench-natives bench-peers bench-tools docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
+.PHONY: help run test conformance differential versions pythons bench instructions bench-natives bench-peers bench-isolation bench-sleep bench-tools docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -64,6 +64,10 @@ differential: build test-tools ## Send generated requests to applications on Bim
 bench: ## Measure the parts of a request in process, each beside its rival (BENCH=router for one of them)
 	cargo bench --package bimetal-micro $(if $(BENCH),--bench $(BENCH))
 
+# Needs Python 3.11 and valgrind (Debian: apt-get install valgrind).
+instructions: ## Count instructions and allocations of the parts of a request, and compare with benches/micro/instructions.toml (WRITE=yes renews it)
+	$(PYTHON) benches/micro/instructions.py $(if $(WRITE),--write)
+
 # What a stranger reruns: wrk against the systems in turns, server and client on a core each. See docs/performance.md.
 bench-natives: build bench-tools ## Native routes beside the same routes in actix-web alone, also with 200 routes registered (ROUNDS=5, WRITE=yes)
 	$(LOAD) --systems 'actix-web;bimetal, native' --base actix-web $(LOAD_OPTIONS) $(if $(WRITE),--write docs/performance.md --section natives)
@@ -76,6 +80,14 @@ bench-peers: build bench-tools ## The same routes on other servers and framework
 	$(LOAD) $(LOAD_OPTIONS) $(if $(WRITE),--plot docs/performance.svg --write docs/performance.md --section peers)
 	$(foreach around,http asgi wrapped,$(LOAD) $(LOAD_OPTIONS) $(FASTAPI_SERVERS) --around $(around) \
 		$(if $(WRITE),--write docs/performance.md --section $(around)) &&) true
+
+bench-isolation: build ## A probe at a fixed rate while Python computes, blocks or holds the GIL, beside other servers (ROUNDS=3, SECONDS=10, RATE=1000, WRITE=yes)
+	PYTHONPATH=benches $(BIN)/python -m load.isolation $(LOAD_OPTIONS) $(if $(RATE),--rate $(RATE)) $(if $(WRITE),--write docs/performance.md)
+
+# `SECONDS=6 SLEEP=1` for a quick look.
+bench-sleep: build ## Handlers that sleep for 10 s on 100 and 1,000 connections, beside FastAPI under uvicorn (SECONDS=60, SLEEP=10, WRITE=yes)
+	PYTHONPATH=benches $(BIN)/python -m load.sleep $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SLEEP),--sleep $(SLEEP)) \
+		$(if $(WRITE),--write docs/performance.md)
 
 docs-lanes: build ## Write the table of reasons into docs/guide/lanes.md
 	PYTHONPATH=python $(BIN)/python python/tests/unit/lanes_page.py

@@ -14,11 +14,10 @@ from pathlib import Path
 from . import report
 from .install import NotInstalled, prepare
 from .measure import Load, Series, rounds
+from .page import say, write
 from .server import Broken, Server
 from .systems import SYSTEMS
 from .work import WORKS
-
-_BEGIN, _END = "<!-- figures: {0} -->", "<!-- end of figures: {0} -->"
 
 
 def main() -> int:
@@ -37,7 +36,7 @@ def main() -> int:
     works = _named(arguments.works, WORKS)
     places, left_out = {}, {}
     for system in chosen:
-        _say(f"installing {system.name}")
+        say(f"installing {system.name}")
         try:
             places[system.name] = prepare(system, Path(sys.executable))
         except NotInstalled as error:
@@ -50,7 +49,7 @@ def main() -> int:
     with contextlib.ExitStack() as running:
         servers: list[Server] = []
         for system in systems:
-            _say(f"starting {system.name}")
+            say(f"starting {system.name}")
             server = running.enter_context(Server(system, places[system.name], 0, environment))
             try:
                 server.wait()
@@ -71,17 +70,17 @@ def main() -> int:
             if not taking_part:
                 continue
             try:
-                results[work.name] = rounds(taking_part, work, load, arguments.rounds, _say)
+                results[work.name] = rounds(taking_part, work, load, arguments.rounds, say)
             except Broken as error:
                 wrong.append(str(error))
         memory = {server.system.name: server.memory() for server in servers}
-    _say("")
+    say("")
     text = _text(arguments, results, memory, left_out, wrong)
     print(text)
     if arguments.plot:
         report.plot(results, arguments.plot, report.machine())
     if arguments.write:
-        _write(arguments.write, arguments.section, text)
+        write(arguments.write, arguments.section, text)
     return 1 if wrong else 0
 
 
@@ -107,16 +106,6 @@ def _text(
     return "\n".join(lines)
 
 
-def _write(page: Path, section: str, text: str) -> None:
-    """Puts the figures between the marks of `section` in `page`."""
-    begin, end = _BEGIN.format(section), _END.format(section)
-    before, found, rest = page.read_text().partition(begin)
-    _, ended, after = rest.partition(end)
-    if not found or not ended:
-        sys.exit(f"error: {page} lacks the lines {begin!r} and {end!r}, between which the figures go")
-    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
-
-
 def _named(names: Sequence[str], known: Sequence) -> list:  # type: ignore[type-arg]
     if not names:
         return list(known)
@@ -125,13 +114,6 @@ def _named(names: Sequence[str], known: Sequence) -> list:  # type: ignore[type-
         if name not in by_name:
             sys.exit(f"error: {name!r} is unknown; there are: {', '.join(by_name)}")
     return [by_name[name] for name in names]
-
-
-def _say(text: str) -> None:
-    """Where the run is, on a terminal."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{text}")
-        sys.stderr.flush()
 
 
 def _list(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 import venv
@@ -22,18 +23,27 @@ def prepare(system: System, python: Path) -> dict[str, str]:
 
     `python` is the interpreter of Bimetal's own environment. Raises `NotInstalled` with what the installer said last.
     """
+    for library, package in system.libraries:
+        try:
+            ctypes.CDLL(library)
+        except OSError as error:
+            raise NotInstalled(f"{library} is missing (Debian: apt-get install {package})") from error
     interpreter = python if system.requirements is None else _environment(system.requirements)
     for crate in system.crates:
-        manifest = str(HERE / crate / "Cargo.toml")
-        _run(
-            "cargo", "build", "--release", "--quiet", "--manifest-path", manifest, "--target-dir", str(_crates().parent)
-        )
+        build(crate)
     return {
         "python": str(interpreter),
         "bin": str(interpreter.parent),
         "crates": str(_crates()),
         "apps": str(HERE / "apps"),
     }
+
+
+def build(crate: str) -> Path:
+    """Builds a crate of this folder in release mode; gives the folder with what was built."""
+    manifest = str(HERE / crate / "Cargo.toml")
+    _run("cargo", "build", "--release", "--quiet", "--manifest-path", manifest, "--target-dir", str(_crates().parent))
+    return _crates()
 
 
 def _crates() -> Path:

@@ -18,7 +18,8 @@ class System:
 
     `command` has `{python}` (the interpreter of its environment), `{bin}` (that environment's programs), `{crates}`
     (the built crates) and `{port}` filled in. `requirements` names a file of `requirements/`; without one Bimetal's own
-    environment is used. `crates` are built before, in release mode.
+    environment is used. `crates` are built before, in release mode. `libraries` are those of the operating system that
+    it does not start without, each with Debian's package.
     """
 
     name: str
@@ -26,9 +27,16 @@ class System:
     works: tuple[str, ...] = _PLAIN + _ASYNC
     requirements: str | None = None
     crates: tuple[str, ...] = ()
+    libraries: tuple[tuple[str, str], ...] = ()
 
 
-def _granian(target: str) -> tuple[str, ...]:
+def uvicorn(target: str) -> tuple[str, ...]:
+    """The command that serves `target`."""
+    return ("{bin}/uvicorn", target, "--port", "{port}", "--no-access-log", "--log-level", "warning")
+
+
+def granian(target: str) -> tuple[str, ...]:
+    """The command that serves `target`."""
     options = ("--interface", "asgi", "--port", "{port}", "--no-access-log", "--log-level", "warning")
     return ("{bin}/granian", *options, target)
 
@@ -46,17 +54,18 @@ BIMETAL = System(
 )
 UVICORN = System(
     "FastAPI + uvicorn",
-    ("{bin}/uvicorn", "fastapi_routes:app", "--port", "{port}", "--no-access-log", "--log-level", "warning"),
+    uvicorn("fastapi_routes:app"),
     requirements="uvicorn",
 )
-GRANIAN = System("FastAPI + Granian", _granian("fastapi_routes:app"), requirements="granian")
-BLACKSHEEP = System("BlackSheep + Granian", _granian("blacksheep_routes:app"), requirements="blacksheep")
+GRANIAN = System("FastAPI + Granian", granian("fastapi_routes:app"), requirements="granian")
+BLACKSHEEP = System("BlackSheep + Granian", granian("blacksheep_routes:app"), requirements="blacksheep")
 ROBYN = System("Robyn", ("{python}", "robyn_routes.py", "{port}"), requirements="robyn")
 SOCKETIFY = System(
     "socketify",
     ("{python}", "socketify_routes.py", "{port}"),
     works=("GET /health", "GET /users/{user_id}", "GET /a/health"),
     requirements="socketify",
+    libraries=(("libuv.so.1", "libuv1"),),
 )
 
 SYSTEMS = (ACTIX, NATIVE, BIMETAL, UVICORN, GRANIAN, BLACKSHEEP, ROBYN, SOCKETIFY)

@@ -6,6 +6,7 @@ same), for `journal` (a pair whose order of side effects is compared as well) or
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,11 @@ from harness.compare import Pair, serve_both  # noqa: E402
 from harness.journal import Journal, serve_journal  # noqa: E402
 from harness.plugins import caller_plugin, faulty_plugin, hot_plugin, twin_plugin  # noqa: E402
 from harness.servers import REFERENCE_ONLY, ServerProcess, start_bimetal  # noqa: E402
+
+# For the tests with a thousand connections; the servers inherit it.
+_FILES, _MOST_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
+if _FILES < 4096:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, _MOST_FILES), _MOST_FILES))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -42,7 +42,8 @@ def test_handlers_run_side_by_side(port: int, kind: str, parties: int) -> None:
 
 
 @pytest.mark.bimetal_only
-@pytest.mark.parametrize("parties", [50, 300])
+# 1,000 threads are the most that a server starts.
+@pytest.mark.parametrize("parties", [50, 300, 1000])
 def test_many_blocking_handlers_run_side_by_side(server: ServerProcess, parties: int) -> None:
     with outstanding(server.port, f"/sync/meet/many{parties}/{parties}", parties) as connections:
         assert {connection.read_reply().json()["position"] for connection in connections} == set(range(parties))

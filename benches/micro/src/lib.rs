@@ -1,13 +1,71 @@
-//! What the benchmarks share: native handlers from every source, and requests for them.
+//! What the benchmarks and the count of instructions share: native handlers from every source, requests for them, and
+//! tables of many routes.
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::Command;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use bimetal_host::{Host, Readiness};
-use bimetal_runtime::http::Method;
+use bimetal_runtime::http::{Method, StatusCode};
 use bimetal_runtime::routing::Lookup;
-use bimetal_runtime::{LaneKind, Request, Route, RouteTable};
+use bimetal_runtime::{Answer, BodyMode, Handler, LaneKind, Request, Response, Route, RouteTable};
 use bytes::Bytes;
+
+/// One way to a native handler.
+pub struct Dispatch {
+    /// What the figures call it.
+    pub name: &'static str,
+    /// Whether the handler is that of [`loaded`]; else of [`linked`].
+    pub loaded: bool,
+    /// Of the route.
+    pub pattern: &'static str,
+    /// The registered name.
+    pub handler: &'static str,
+    /// What is requested.
+    pub path: &'static str,
+}
+
+/// Built in, linked in, and from a plugin.
+pub const DISPATCHES: [Dispatch; 5] = [
+    Dispatch {
+        name: "health, built in",
+        loaded: false,
+        pattern: "/health",
+        handler: "health",
+        path: "/health",
+    },
+    Dispatch {
+        name: "health, from a plugin",
+        loaded: true,
+        pattern: "/health",
+        handler: "micro.health",
+        path: "/health",
+    },
+    Dispatch {
+        name: "small JSON, from a plugin",
+        loaded: true,
+        pattern: "/status",
+        handler: "micro.status",
+        path: "/status",
+    },
+    Dispatch {
+        name: "typed path parameter, from a plugin",
+        loaded: true,
+        pattern: "/users/{id}",
+        handler: "micro.user",
+        path: "/users/4711",
+    },
+    Dispatch {
+        name: "async, ready at the first poll, from a plugin",
+        loaded: true,
+        pattern: "/ready",
+        handler: "micro.ready",
+        path: "/ready",
+    },
+];
 
 /// Builds the handlers as a plugin, in release mode, and gives the library.
 ///
@@ -68,7 +126,7 @@ pub fn table(host: &Host, pattern: &str, handler: &str) -> RouteTable {
         methods: vec![Method::GET],
         lane: LaneKind::Native,
         body: handler.body_mode(),
-        handler: std::sync::Arc::new(handler),
+        handler: Arc::new(handler),
     };
     RouteTable::new(vec![route], None).expect("the pattern is valid")
 }
@@ -85,4 +143,64 @@ pub fn routed(table: &RouteTable, path: &str) -> Request {
     };
     request.set_params(params);
     request
+}
+
+/// The response of the first route of `table`, whose handler waits for nothing.
+///
+/// # Panics
+///
+/// If it does.
+pub fn answer(table: &RouteTable, request: Request) -> Response {
+    match table.routes()[0].handler.call(request) {
+        Answer::Now(response) => response,
+        Answer::Later(future) => first_poll(future),
+    }
+}
+
+fn first_poll(mut future: Pin<Box<dyn Future<Output = Response>>>) -> Response {
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(response) => response,
+        Poll::Pending => panic!("the handler waits for nothing"),
+    }
+}
+
+/// Patterns of `count` routes, a third of them without a parameter, a third with one, a third with two: what an API
+/// looks like.
+pub fn patterns(count: usize) -> Vec<String> {
+    (0..count)
+        .map(|number| match number % 3 {
+            0 => format!("/area{number}/list"),
+            1 => format!("/area{number}/{{id}}"),
+            _ => format!("/area{number}/{{id}}/parts/{{part}}"),
+        })
+        .collect()
+}
+
+/// A path for each of [`patterns`].
+pub fn paths(count: usize) -> Vec<String> {
+    patterns(count).iter().map(|pattern| pattern.replace("{id}", "4711").replace("{part}", "wheel")).collect()
+}
+
+/// A table of [`patterns`], whose handlers do nothing.
+///
+/// # Panics
+///
+/// Never: the patterns are valid.
+pub fn many(count: usize) -> RouteTable {
+    let routes = patterns(count).into_iter().map(|pattern| Route {
+        pattern,
+        methods: vec![Method::GET],
+        lane: LaneKind::Native,
+        body: BodyMode::Ignored,
+        handler: Arc::new(Nothing),
+    });
+    RouteTable::new(routes.collect(), None).expect("the patterns are valid")
+}
+
+struct Nothing;
+
+impl Handler for Nothing {
+    fn call(&self, _: Request) -> Answer {
+        Answer::Now(Response::new(StatusCode::OK))
+    }
 }

@@ -46,6 +46,40 @@ fn jobs_run_in_order_on_one_thread_while_none_stalls() {
     assert_eq!(seen, (0..1000).collect::<Vec<_>>());
 }
 
+/// Counts how often jobs are run: each time is an attachment to the interpreter.
+struct Counted(Arc<AtomicUsize>);
+
+impl Work<Job> for Counted {
+    fn run(&self, batch: &mut Batch<'_, Job>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        while let Some(job) = batch.next() {
+            job();
+        }
+    }
+    fn refuse(&self, _job: Job, _why: Refusal) {}
+}
+
+#[test]
+fn what_has_queued_up_runs_in_full_batches() {
+    const JOBS: usize = 257;
+    // With one thread nothing is handed over, and within an hour a batch ends only when it is full.
+    let limits = Limits { max_threads: 1, batch_time: Duration::from_secs(3600), ..Limits::default() };
+    let batches = Arc::<AtomicUsize>::default();
+    let runners = Runners::new("test", limits.clone(), Counted(batches.clone())).unwrap();
+    let (release, hold) = channel::<()>();
+    let (done, finished) = channel();
+    runners.post(Box::new(move || {
+        let _ = hold.recv();
+    }));
+    for _ in 2..JOBS {
+        runners.post(Box::new(|| {}));
+    }
+    runners.post(Box::new(move || done.send(()).unwrap()));
+    drop(release);
+    finished.recv_timeout(Duration::from_secs(30)).unwrap();
+    assert_eq!(batches.load(Ordering::SeqCst), JOBS.div_ceil(limits.batch));
+}
+
 #[test]
 fn handlers_that_block_do_not_hold_up_the_queue() {
     let (runners, _refusals) = pool(Limits::default());
