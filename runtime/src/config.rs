@@ -40,6 +40,8 @@ pub struct Config {
     pub handover: Duration,
     /// Whether each request is logged when it has been answered.
     pub access_log: bool,
+    /// Whether each response of a handler says in a `Server-Timing` field where its time went.
+    pub timing: bool,
 }
 
 impl Default for Config {
@@ -57,6 +59,7 @@ impl Default for Config {
             drain_timeout: Duration::from_secs(30),
             handover: Duration::ZERO,
             access_log: false,
+            timing: false,
         }
     }
 }

@@ -4,16 +4,20 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Instant;
 
+use super::served::{Entry, Served};
 use super::worker::Worker;
 use crate::edge::{AccessEntry, Edge, Passage};
-use crate::http::{header, Connection, HeaderValue, Request, Response, StatusCode};
+use crate::http::{header, Body, Connection, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use crate::lane::LaneKind;
+use crate::metrics::Phase;
 use crate::routing::Route;
-use crate::RouteTable;
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// The table a request is routed by, held by its worker.
-pub(super) type Table = Rc<Arc<RouteTable>>;
+pub(super) type Table = Rc<Arc<Served>>;
 
 /// The route that answers a request.
 pub(super) enum Routed {
@@ -22,15 +26,27 @@ pub(super) enum Routed {
     Held { table: Table, index: usize },
     /// Any other, and a native one that streams. It may last as long as a WebSocket, and must not keep a table that has been
     /// replaced.
-    Own(Arc<Route>),
+    Own(Arc<Entry>),
 }
 
 impl Routed {
     pub(super) fn listed(table: &Table, index: usize) -> Routed {
-        let route = &table.routes()[index];
-        match route.lane {
+        let entry = table.entry(index);
+        match entry.route().lane {
             LaneKind::Native => Routed::Held { table: Rc::clone(table), index },
-            LaneKind::Sync | LaneKind::Async | LaneKind::Asgi => Routed::Own(Arc::clone(route)),
+            LaneKind::Sync | LaneKind::Async | LaneKind::Asgi => Routed::Own(Arc::clone(entry)),
+        }
+    }
+
+    /// The fallback of a table that has one.
+    pub(super) fn fallback(table: &Table) -> Routed {
+        Routed::Own(Arc::clone(table.fallback_entry()))
+    }
+
+    fn entry(&self) -> &Arc<Entry> {
+        match self {
+            Routed::Held { table, index } => table.entry(*index),
+            Routed::Own(entry) => entry,
         }
     }
 }
@@ -39,10 +55,7 @@ impl Deref for Routed {
     type Target = Route;
 
     fn deref(&self) -> &Route {
-        match self {
-            Routed::Held { table, index } => &table.routes()[*index],
-            Routed::Own(route) => route,
-        }
+        self.entry().route()
     }
 }
 
@@ -52,6 +65,15 @@ pub(super) struct Exchange {
     connection: Option<Rc<Connection>>,
     /// What it was routed to: kept until the response has been sent, because the body may be memory of the handler's.
     routed: Option<Routed>,
+    /// Which of the route's series the request is counted in.
+    series: usize,
+    began: Instant,
+    /// Whether it was not called at once: there was a body to be read.
+    waited: bool,
+    /// When the handler was called, where it is called here.
+    called: Option<Instant>,
+    /// When the response was there, where nothing of it is still to come.
+    ended: Option<Instant>,
     status: Option<StatusCode>,
     log: Option<Box<AccessEntry>>,
     /// The response's way out through the edge.
@@ -68,7 +90,19 @@ impl Exchange {
         let log = worker.config().access_log.then(|| {
             Box::new(AccessEntry::new(request.method().clone(), request.path().to_owned(), request.peer()))
         });
-        Exchange { worker: worker.clone(), connection, routed: None, status: None, log, passage: None }
+        Exchange {
+            worker: worker.clone(),
+            connection,
+            routed: None,
+            series: 0,
+            began: Instant::now(),
+            waited: false,
+            called: None,
+            ended: None,
+            status: None,
+            log,
+            passage: None,
+        }
     }
 
     /// Lets the request in through the edge, if there is one; gives the answer when it goes no further.
@@ -78,15 +112,24 @@ impl Exchange {
         answer
     }
 
+    /// The body is being read first.
+    pub(super) fn waits(&mut self) {
+        self.waited = true;
+    }
+
     /// The handler of this route is called from here on.
-    pub(super) fn set_route(&mut self, routed: Routed) -> &Route {
+    pub(super) fn set_route(&mut self, routed: Routed, method: &Method) -> &Route {
+        self.series = routed.entry().place(method);
+        if routed.lane == LaneKind::Native {
+            self.called = Some(if self.waited { Instant::now() } else { self.began });
+        }
         self.routed.insert(routed)
     }
 
     /// Keeps the route alone from here on: the response may last long, and a table that has been replaced must not.
     pub(super) fn let_table_go(&mut self) {
-        if let Some(Routed::Held { table, index }) = &self.routed {
-            self.routed = Some(Routed::Own(Arc::clone(&table.routes()[*index])));
+        if let Some(routed @ Routed::Held { .. }) = &self.routed {
+            self.routed = Some(Routed::Own(Arc::clone(routed.entry())));
         }
     }
 
@@ -105,8 +148,9 @@ impl Exchange {
     }
 
     /// The response as it is to be sent.
-    pub(super) fn leave(&mut self, response: Response) -> Response {
+    pub(super) fn leave(&mut self, mut response: Response) -> Response {
         self.status = Some(response.status);
+        self.account(&mut response);
         let mut response = match self.passage.take() {
             Some(passage) => passage.leave(response),
             None => response,
@@ -116,6 +160,35 @@ impl Exchange {
         }
         response
     }
+
+    /// Notes where the time has gone, and says so where that is wanted.
+    fn account(&mut self, response: &mut Response) {
+        let Some(routed) = &self.routed else { return };
+        let now = Instant::now();
+        if let Some(called) = self.called {
+            response.phases.set(Phase::Handler, now.duration_since(called));
+        }
+        // A session is no request: what it takes is not what its handshake took.
+        let is_whole = match response.body {
+            Body::Empty | Body::Full(_) => true,
+            Body::Stream(_) => response.status == StatusCode::SWITCHING_PROTOCOLS,
+        };
+        self.ended = is_whole.then_some(now);
+        routed.entry().series(self.series).note_phases(self.worker.index(), &response.phases);
+        if self.worker.config().timing {
+            let timing = response.phases.server_timing();
+            if let Some(value) = timing.and_then(|text| HeaderValue::try_from(text).ok()) {
+                response.headers.push((SERVER_TIMING, value));
+            }
+        }
+    }
+
+    fn note_end(&self) {
+        if let Some(routed) = &self.routed {
+            let duration = self.ended.unwrap_or_else(Instant::now).duration_since(self.began);
+            routed.entry().series(self.series).note_end(self.worker.index(), self.status, duration);
+        }
+    }
 }
 
 impl Drop for Exchange {
@@ -124,6 +197,7 @@ impl Drop for Exchange {
         if let Some(log) = &self.log {
             log.write(self.status, self.lane());
         }
+        self.note_end();
         self.worker.counters().request_ended(self.lane());
         if let Some(connection) = &self.connection {
             connection.end_request();

@@ -86,7 +86,7 @@ impl Respond {
         framing: Framing,
         mut exchange: Exchange,
     ) -> Respond {
-        let route = exchange.set_route(routed);
+        let route = exchange.set_route(routed, request.method());
         let response = match catch_unwind(AssertUnwindSafe(|| route.handler.call(request))) {
             Ok(Answer::Now(response)) => response,
             Ok(Answer::Later(future)) => {
@@ -100,6 +100,7 @@ impl Respond {
     /// Reads the body first.
     pub(super) fn read(mut next: Next, framing: Framing) -> Respond {
         let incoming = Some(next.request.take_incoming());
+        next.exchange.waits();
         Respond::Reading(Box::new(Reading { incoming, body: Collected::Nothing, next: Some(next), framing }))
     }
 }
