@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bimetal_runtime::lane::{Batch, Refusal};
-use bimetal_runtime::metrics::Phase;
+use bimetal_runtime::metrics::{Phase, Phases};
 use bimetal_runtime::Response;
 use tokio::sync::oneshot;
 
@@ -86,7 +86,7 @@ impl Responder {
         if let Some(taken) = taken {
             let waited = taken.saturating_duration_since(posted);
             let worked = now.saturating_duration_since(taken);
-            let phases = &mut response.phases;
+            let mut phases = Phases::default();
             phases.set(Phase::Queue, waited.saturating_sub(interpreter.unwrap_or_default()));
             phases.set(Phase::Handler, worked.saturating_sub(serialise.unwrap_or_default()));
             for (phase, duration) in [(Phase::Interpreter, interpreter), (Phase::Serialise, serialise)] {
@@ -94,6 +94,7 @@ impl Responder {
                     phases.set(phase, duration);
                 }
             }
+            response.phases = Some(Box::new(phases));
         }
         let _ = sender.send(response);
     }
@@ -101,7 +102,9 @@ impl Responder {
     /// The request will not be answered by the application.
     pub(crate) fn refuse(self, why: Refusal) {
         let mut response = refusal::response(why);
-        response.phases.set(Phase::Queue, self.posted.elapsed());
+        let mut phases = Phases::default();
+        phases.set(Phase::Queue, self.posted.elapsed());
+        response.phases = Some(Box::new(phases));
         let _ = self.sender.send(response);
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bimetal_runtime::http::{Method, StatusCode};
-use bimetal_runtime::metrics::{Phase, RouteTimes, StatusClass};
+use bimetal_runtime::metrics::{Phase, Phases, RouteTimes, StatusClass};
 use bimetal_runtime::{Answer, Body, BodyMode, Config, LaneKind, Response, Route, RouteTable, Running};
 use common::{get, get_later, route, serve, serve_with, table, until, Client};
 
@@ -21,8 +21,10 @@ fn ok() -> Response {
 fn on_lane(pattern: &str, lane: LaneKind) -> Route {
     let handler = |_| {
         let mut response = ok();
-        response.phases.set(Phase::Queue, Duration::from_micros(1_500));
-        response.phases.set(Phase::Serialise, Duration::from_micros(2));
+        let mut phases = Phases::default();
+        phases.set(Phase::Queue, Duration::from_micros(1_500));
+        phases.set(Phase::Serialise, Duration::from_micros(2));
+        response.phases = Some(Box::new(phases));
         Answer::Now(response)
     };
     Route { lane, ..route(&[Method::GET], pattern, BodyMode::Ignored, handler) }

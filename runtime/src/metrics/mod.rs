@@ -8,6 +8,7 @@ mod series;
 pub(crate) use counters::Counters;
 pub use counters::Stats;
 pub use histogram::Observed;
+pub(crate) use phases::nanos;
 pub use phases::{Phase, Phases};
 pub(crate) use series::{place, Series, SeriesList};
 pub use series::{RouteTimes, StatusClass};

@@ -51,7 +51,11 @@ pub struct Phases {
 impl Phases {
     /// Notes how long a phase took.
     pub fn set(&mut self, phase: Phase, duration: Duration) {
-        self.nanos[phase as usize] = NonZeroU64::new(nanos(duration).saturating_add(1));
+        self.set_nanos(phase, nanos(duration));
+    }
+
+    pub(crate) fn set_nanos(&mut self, phase: Phase, nanos: u64) {
+        self.nanos[phase as usize] = NonZeroU64::new(nanos.saturating_add(1));
     }
 
     /// How long a phase took; `None` where the lane does not have it.

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::histogram::{Histogram, Observed};
-use super::phases::{nanos, Phase, Phases};
+use super::phases::{Phase, Phases};
 use crate::http::{Method, StatusCode};
 use crate::lane::LaneKind;
 use crate::routing::Route;
@@ -117,9 +116,9 @@ impl Series {
         }
     }
 
-    /// Notes the end of a request.
-    pub(crate) fn note_end(&self, worker: usize, status: Option<StatusCode>, duration: Duration) {
-        self.parts[worker].durations[StatusClass::of(status) as usize].observe(nanos(duration));
+    /// Notes the end of a request that has taken so many nanoseconds.
+    pub(crate) fn note_end(&self, worker: usize, status: Option<StatusCode>, nanos: u64) {
+        self.parts[worker].durations[StatusClass::of(status) as usize].observe(nanos);
     }
 
     fn times(&self) -> RouteTimes {

@@ -20,7 +20,7 @@ fn route(pattern: &str, methods: &[Method]) -> Route {
     }
 }
 
-const DURATION: Duration = Duration::from_micros(7);
+const NANOS: u64 = 7_000;
 
 fn names(list: &SeriesList) -> Vec<(String, String, u64)> {
     let count = |times: &RouteTimes| times.durations.iter().map(Observed::count).sum();
@@ -39,10 +39,10 @@ fn requests_are_counted_by_route_method_and_status_on_each_worker() {
     assert!(list.times().is_empty());
     for (worker, status) in [(0, Some(200)), (1, Some(204)), (1, Some(404)), (0, Some(700)), (0, None)] {
         let status = status.map(|status| StatusCode::from_u16(status).unwrap());
-        series[1][place(&routes[1], &Method::POST)].note_end(worker, status, DURATION);
+        series[1][place(&routes[1], &Method::POST)].note_end(worker, status, NANOS);
     }
     let mut phases = Phases::default();
-    phases.set(Phase::Handler, DURATION);
+    phases.set_nanos(Phase::Handler, NANOS);
     series[1][place(&routes[1], &Method::POST)].note_phases(1, &phases);
     let times = list.times();
     assert_eq!(names(&list), [named("/b", "POST", 5)]);
@@ -52,7 +52,7 @@ fn requests_are_counted_by_route_method_and_status_on_each_worker() {
     assert_eq!([counts[2], counts[4], counts[6]], [("2xx", 2), ("4xx", 1), ("other", 1)]);
     assert_eq!([counts[1], counts[3], counts[5]], zero);
     assert_eq!(times[0].phases.clone().map(|phase| phase.count()), [0, 0, 1, 0]);
-    assert_eq!(times[0].phases[Phase::Handler as usize].sum(), DURATION);
+    assert_eq!(times[0].phases[Phase::Handler as usize].sum(), std::time::Duration::from_nanos(NANOS));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_route_for_all_methods_has_no_more_series_than_there_are_usual_methods() {
     let series = list.publish(routes.iter());
     for method in ["GET", "PATCH", "BREW", "WHEN"] {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        series[0][place(&routes[0], &method)].note_end(0, None, DURATION);
+        series[0][place(&routes[0], &method)].note_end(0, None, NANOS);
     }
     let expected = [named("/", "GET", 1), named("/", "PATCH", 1), named("/", "other", 2)];
     assert_eq!(names(&list), expected);
@@ -75,13 +75,13 @@ fn what_is_published_again_goes_on() {
     let get = [Method::GET];
     let first = [route("/gone", &get), route("/kept", &get), route("/unused", &get)];
     let series = list.publish(first.iter());
-    series[0][0].note_end(0, None, DURATION);
-    series[1][0].note_end(0, None, DURATION);
+    series[0][0].note_end(0, None, NANOS);
+    series[1][0].note_end(0, None, NANOS);
     let second = [route("/new", &get), route("/kept", &get), route("/kept", &get)];
     let series = list.publish(second.iter());
     // A second route of the same pattern is the same to whoever reads the figures.
     for (of, route) in series.iter().zip(&second) {
-        of[place(route, &Method::GET)].note_end(0, None, DURATION);
+        of[place(route, &Method::GET)].note_end(0, None, NANOS);
     }
     assert_eq!(names(&list), [named("/new", "GET", 1), named("/kept", "GET", 3), named("/gone", "GET", 1)]);
     assert_eq!(list.lock().len(), 3);

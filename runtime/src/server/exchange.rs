@@ -1,17 +1,17 @@
 //! One request and its response, counted and logged when it has ended.
 
+use std::num::NonZeroU64;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Instant;
 
 use super::served::{Entry, Served};
 use super::worker::Worker;
 use crate::edge::{AccessEntry, Edge, Passage};
 use crate::http::{header, Body, Connection, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use crate::lane::LaneKind;
-use crate::metrics::Phase;
+use crate::metrics::{Phase, Phases};
 use crate::routing::Route;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -65,15 +65,16 @@ pub(super) struct Exchange {
     connection: Option<Rc<Connection>>,
     /// What it was routed to: kept until the response has been sent, because the body may be memory of the handler's.
     routed: Option<Routed>,
-    /// Which of the route's series the request is counted in.
-    series: usize,
-    began: Instant,
-    /// Whether it was not called at once: there was a body to be read.
-    waited: bool,
+    /// When it began, by the worker's clock.
+    began: u64,
     /// When the handler was called, where it is called here.
-    called: Option<Instant>,
-    /// When the response was there, where nothing of it is still to come.
-    ended: Option<Instant>,
+    called: Option<NonZeroU64>,
+    /// Which of the route's series the request is counted in.
+    series: u8,
+    /// Whether a body had to be read before the handler was called.
+    waited: bool,
+    /// Whether it is counted there.
+    counted: bool,
     status: Option<StatusCode>,
     log: Option<Box<AccessEntry>>,
     /// The response's way out through the edge.
@@ -94,11 +95,11 @@ impl Exchange {
             worker: worker.clone(),
             connection,
             routed: None,
-            series: 0,
-            began: Instant::now(),
-            waited: false,
+            began: worker.now(),
             called: None,
-            ended: None,
+            series: 0,
+            waited: false,
+            counted: false,
             status: None,
             log,
             passage: None,
@@ -121,7 +122,8 @@ impl Exchange {
     pub(super) fn set_route(&mut self, routed: Routed, method: &Method) -> &Route {
         self.series = routed.entry().place(method);
         if routed.lane == LaneKind::Native {
-            self.called = Some(if self.waited { Instant::now() } else { self.began });
+            let called = if self.waited { self.worker.now() } else { self.began };
+            self.called = NonZeroU64::new(called);
         }
         self.routed.insert(routed)
     }
@@ -147,46 +149,51 @@ impl Exchange {
         self.route().map(|route| route.lane)
     }
 
-    /// The response as it is to be sent.
-    pub(super) fn leave(&mut self, mut response: Response) -> Response {
+    /// Makes the response what is to be sent.
+    pub(super) fn leave(&mut self, response: &mut Response) {
         self.status = Some(response.status);
-        self.account(&mut response);
-        let mut response = match self.passage.take() {
-            Some(passage) => passage.leave(response),
-            None => response,
-        };
+        self.account(response);
+        if let Some(passage) = self.passage.take() {
+            let made = std::mem::replace(response, Response::new(StatusCode::OK));
+            *response = passage.leave(made);
+        }
         if self.worker.pulse().leaving.get() {
             response.headers.push((header::CONNECTION, HeaderValue::from_static("close")));
         }
-        response
     }
 
     /// Notes where the time has gone, and says so where that is wanted.
     fn account(&mut self, response: &mut Response) {
         let Some(routed) = &self.routed else { return };
-        let now = Instant::now();
+        let now = self.worker.now();
+        let mut phases = response.phases.take().map_or_else(Phases::default, |phases| *phases);
         if let Some(called) = self.called {
-            response.phases.set(Phase::Handler, now.duration_since(called));
+            phases.set_nanos(Phase::Handler, now.saturating_sub(called.get()));
         }
-        // A session is no request: what it takes is not what its handshake took.
+        let series = routed.entry().series(self.series);
+        series.note_phases(self.worker.index(), &phases);
         let is_whole = match response.body {
             Body::Empty | Body::Full(_) => true,
+            // A session is no request: what it takes is not what its handshake took.
             Body::Stream(_) => response.status == StatusCode::SWITCHING_PROTOCOLS,
         };
-        self.ended = is_whole.then_some(now);
-        routed.entry().series(self.series).note_phases(self.worker.index(), &response.phases);
+        if is_whole {
+            series.note_end(self.worker.index(), self.status, now.saturating_sub(self.began));
+            self.counted = true;
+        }
         if self.worker.config().timing {
-            let timing = response.phases.server_timing();
+            let timing = phases.server_timing();
             if let Some(value) = timing.and_then(|text| HeaderValue::try_from(text).ok()) {
                 response.headers.push((SERVER_TIMING, value));
             }
         }
     }
 
+    /// Counts a request whose response was not there at once, or never.
     fn note_end(&self) {
-        if let Some(routed) = &self.routed {
-            let duration = self.ended.unwrap_or_else(Instant::now).duration_since(self.began);
-            routed.entry().series(self.series).note_end(self.worker.index(), self.status, duration);
+        if let (Some(routed), false) = (&self.routed, self.counted) {
+            let nanos = self.worker.now().saturating_sub(self.began);
+            routed.entry().series(self.series).note_end(self.worker.index(), self.status, nanos);
         }
     }
 }

@@ -70,12 +70,12 @@ enum Collected {
 impl Respond {
     /// Answers with `response`.
     pub(super) fn with(
-        response: Response,
+        mut response: Response,
         framing: Framing,
         mut exchange: Exchange,
         unread: Option<Incoming>,
     ) -> Respond {
-        let response = exchange.leave(response);
+        exchange.leave(&mut response);
         Respond::Ready(Some(Outgoing::frame(response, framing, exchange, unnamed, unread)))
     }
 
@@ -105,8 +105,8 @@ impl Respond {
     }
 }
 
-fn frame(response: Response, framing: Framing, mut exchange: Exchange) -> Framed {
-    let response = exchange.leave(response);
+fn frame(mut response: Response, framing: Framing, mut exchange: Exchange) -> Framed {
+    exchange.leave(&mut response);
     let pattern = match &response.body {
         // Only a stream can fail so late that somebody has to name its route.
         Body::Stream(_) => {

@@ -19,12 +19,13 @@ impl Entry {
     }
 
     /// Which of its series a request with `method` belongs to.
-    pub(super) fn place(&self, method: &Method) -> usize {
-        place(&self.route, method)
+    pub(super) fn place(&self, method: &Method) -> u8 {
+        // More methods than there are numbers share the first one's.
+        u8::try_from(place(&self.route, method)).unwrap_or_default()
     }
 
-    pub(super) fn series(&self, place: usize) -> &Series {
-        &self.series[place]
+    pub(super) fn series(&self, place: u8) -> &Series {
+        &self.series[usize::from(place)]
     }
 }
 

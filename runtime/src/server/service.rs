@@ -158,11 +158,11 @@ fn expect(
             Lookup::Route(..) | Lookup::Fallback(_) => return Ok(request.into_inner()),
         },
     };
-    let response = match passage {
+    let mut response = match passage {
         Some(passage) => passage.leave(response),
         None => response,
     };
-    let response = Exchange::begin(worker, &mut request).leave(response);
+    Exchange::begin(worker, &mut request).leave(&mut response);
     let mut refused = actix_http::Response::new(response.status);
     for (name, value) in response.headers {
         // actix counts the body itself.

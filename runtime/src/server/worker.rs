@@ -25,7 +25,7 @@ use super::published::{Cached, Published};
 use super::served::Served;
 use super::service;
 use crate::http::{Connection, Phase, Pulse, Socket};
-use crate::metrics::Counters;
+use crate::metrics::{nanos, Counters};
 use crate::Config;
 
 /// What a worker is to do.
@@ -130,6 +130,7 @@ fn run(
 /// What the tasks of one worker share.
 pub(super) struct Worker {
     index: usize,
+    started: Instant,
     config: Arc<Config>,
     routes: Cached<Arc<Served>>,
     counters: Arc<Counters>,
@@ -144,6 +145,7 @@ impl Worker {
     fn new(index: usize, config: Arc<Config>, routes: Routes, counters: Arc<Counters>) -> Rc<Worker> {
         Rc::new(Worker {
             index,
+            started: Instant::now(),
             config,
             routes: Cached::new(routes),
             counters,
@@ -157,6 +159,11 @@ impl Worker {
     /// Its number among those of its server.
     pub(super) fn index(&self) -> usize {
         self.index
+    }
+
+    /// Nanoseconds since its start.
+    pub(super) fn now(&self) -> u64 {
+        nanos(self.started.elapsed())
     }
 
     pub(super) fn config(&self) -> &Config {
