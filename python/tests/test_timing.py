@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ import timing
 from timing import WORK
 
 from bimetal import Server
+from bimetal.observed import observe
 from harness.servers import ServerProcess, run_bimetal, start_bimetal
 from harness.wire import Connection, Reply, get, request
 from test_reload import until
@@ -232,6 +235,49 @@ def test_observed_routes() -> None:
     header, *lines = completed.stdout.splitlines()
     assert header.split()[:4] == ["METHOD", "PATH", "LANE", "REQUESTS"]
     assert lines[0].split()[:4] == ["GET", "/sync/works", "sync", "3"]
+
+
+def _figures(path: str, lane: str, requests: int, **phases: float) -> str:
+    """What `/metrics` would say of a route: half of its requests take up to 50 ms, the others up to 100 ms."""
+    of_route = labels(path, lane)
+    lines = [f"bimetal_{phase}_seconds_sum{{{of_route}}} {seconds}" for phase, seconds in phases.items()]
+    for bound, count in [("0.05", requests // 2), ("0.1", requests), ("+Inf", requests)]:
+        lines.append(f'bimetal_request_duration_seconds_bucket{{{of_route},status="2xx",le="{bound}"}} {count}')
+    lines.append(f'bimetal_request_duration_seconds_count{{{of_route},status="2xx"}} {requests}')
+    return "\n".join(lines) + "\n"
+
+
+def test_which_routes_would_gain() -> None:
+    text = 'bimetal_requests_total{lane="sync"} 1\n' + "".join(
+        [
+            _figures("/waits", "sync", 100, queue=5.0, interpreter_wait=2.0, handler=2.0, serialise=1.0),
+            _figures("/works", "async", 100, queue=1.0, handler=9.0),
+            _figures("/native", "native", 100, handler=1.0),
+            _figures("/small", "sync", 100, queue=0.2, handler=0.1),
+            _figures("/rare", "sync", 9, queue=5.0, handler=0.1),
+        ]
+    )
+
+    class Metrics(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Metrics) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        found = {route.path: route for route in observe(f"127.0.0.1:{server.server_port}", [])}
+        thread.join()
+    assert {path: route.gain for path, route in found.items() if route.gain} == {
+        "/waits": "80% of its time is outside the handler"
+    }
+    waits = found["/waits"]
+    assert (waits.outside, waits.inside, waits.requests) == (8.0, 2.0, 100)
+    assert waits.quantile(0.5) == pytest.approx(0.05) and waits.quantile(0.99) == pytest.approx(0.099)
 
 
 def test_what_cannot_be_observed_says_why() -> None:

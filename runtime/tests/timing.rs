@@ -97,7 +97,8 @@ fn requests_are_counted_by_route_method_and_status() {
 
 #[test]
 fn a_request_that_no_route_answers_has_none() {
-    let routes = RouteTable::new(vec![get("/", |_| ok())], Some(on_lane("/{path:path}", LaneKind::Asgi))).unwrap();
+    let routes =
+        RouteTable::new(vec![get("/", |_| ok())], Some(on_lane("/{path:path}", LaneKind::Asgi))).unwrap();
     let server = bimetal_runtime::Server::bind(Config { timing: true, ..Config::default() }).unwrap();
     let with_fallback = server.serve(routes.into()).unwrap();
     let reply = Client::connect(with_fallback.local_addr()).get("/any/thing?at=all");
