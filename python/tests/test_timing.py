@@ -251,7 +251,7 @@ def test_which_routes_would_gain() -> None:
     text = 'bimetal_requests_total{lane="sync"} 1\n' + "".join(
         [
             _figures("/waits", "sync", 100, queue=5.0, interpreter_wait=2.0, handler=2.0, serialise=1.0),
-            _figures("/works", "async", 100, queue=1.0, handler=9.0),
+            _figures("/works", "async", 100, queue=2.0, handler=9.0),
             _figures("/native", "native", 100, handler=1.0),
             _figures("/small", "sync", 100, queue=0.2, handler=0.1),
             _figures("/rare", "sync", 9, queue=5.0, handler=0.1),
