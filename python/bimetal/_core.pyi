@@ -152,6 +152,7 @@ class Engine:
         body_timeout: float = 60.0,
         drain_timeout: float = 30.0,
         access_log: bool = False,
+        timing: bool = False,
         root_path: str = "",
         sync_threads: int = 1000,
         native_timeout: float = 30.0,

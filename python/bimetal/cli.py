@@ -18,6 +18,8 @@ from bimetal._core import build_info, set_log
 from bimetal.command_errors import one_line_errors
 from bimetal.compile.edge import at_edge
 from bimetal.loading import load_app
+from bimetal.observed import as_json as observed_as_json
+from bimetal.observed import observe, print_observed
 from bimetal.plugin_command import plugin
 from bimetal.server import DRAIN_TIMEOUT, Server
 from bimetal.table import as_json, print_table
@@ -152,6 +154,7 @@ def _application_options(command: F) -> F:
 @click.option("--lifespan", default="auto", show_default=True, type=click.Choice(("auto", "on", "off")))
 @click.option("--no-uvloop", is_flag=True, help="Use asyncio's own event loop.")
 @click.option("--access-log", is_flag=True, help="Log a line for each request.")
+@click.option("--timing", is_flag=True, help="Say in a Server-Timing header of each response where its time went.")
 @click.option("--log-level", default="info", show_default=True, type=click.Choice(_LOG_LEVELS))
 @click.option("--log-format", default="text", show_default=True, type=click.Choice(("text", "json")))
 @click.option("--quiet", is_flag=True, help="Do not print the routes.")
@@ -184,6 +187,7 @@ def run(
     lifespan: Any,
     no_uvloop: bool,
     access_log: bool,
+    timing: bool,
     log_level: str,
     log_format: str,
     quiet: bool,
@@ -233,6 +237,7 @@ def run(
             native_timeout=native_timeout,
             drain_timeout=drain_timeout,
             access_log=access_log,
+            timing=timing,
         )
         if link is not None:
             more = random.randint(0, max_requests_jitter)
@@ -253,6 +258,11 @@ def run(
 @main.command()
 @_application_options
 @click.option("--json", "as_json_text", is_flag=True, help="A JSON array for programs, one object for each route.")
+@click.option(
+    "--observed",
+    metavar="URL",
+    help="Where the time of requests goes, as the server at URL has observed it; URL has the native handler `metrics`.",
+)
 def routes(
     target: str,
     app_dir: str | None,
@@ -263,11 +273,15 @@ def routes(
     no_installed_plugins: bool,
     with_traceback: bool,
     as_json_text: bool,
+    observed: str | None,
 ) -> None:
     """Show each route with its lane, and why it is not on a faster one.
 
     --json prints an array in order of matching. Each object has "path", "methods" (empty: all), "lane" (native, sync,
     async or asgi), "handler" and "reason" (null where nothing is lost).
+
+    --observed asks a running server for its metrics and shows the routes that had requests, by the time spent: outside
+    the handler (waiting for the lane, waiting for the interpreter, making bytes) and inside it.
     """
     native_routes = _native_routes(natives)
     with one_line_errors(with_traceback):
@@ -280,7 +294,13 @@ def routes(
             native=native_routes,
         )
         plans = server.compile()
-        if as_json_text:
+        if observed is not None:
+            found = observe(observed, plans)
+            if as_json_text:
+                print(json.dumps(observed_as_json(found), indent=2))
+            else:
+                print_observed(found)
+        elif as_json_text:
             print(json.dumps(as_json(plans), indent=2))
         else:
             print_table(plans)

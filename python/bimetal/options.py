@@ -129,6 +129,8 @@ class Limits(TypedDict, total=False):
     drain_timeout: float
     #: Log a line for each request.
     access_log: bool
+    #: Say in a `Server-Timing` header field of each response where its time went.
+    timing: bool
     #: The most threads for `def` handlers that block.
     sync_threads: int
     #: How long a native handler of kind `async` or `blocking` may take; beyond it the answer is 504.

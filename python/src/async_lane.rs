@@ -1,6 +1,7 @@
 //! The `async` lane: `async def` handlers, driven as tasks of the event loop.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bimetal_runtime::lane::Refusal;
 use pyo3::prelude::*;
@@ -13,8 +14,9 @@ use crate::event_loop::{LoopSide, LoopTask};
 pub(crate) struct AsyncCall(pub(crate) Call);
 
 impl LoopTask for AsyncCall {
-    fn start(self: Box<Self>, py: Python<'_>, side: &Arc<LoopSide>) {
-        let call = self.0;
+    fn start(self: Box<Self>, py: Python<'_>, side: &Arc<LoopSide>, taken: Instant) {
+        let mut call = self.0;
+        call.reply.respond.taken_by_loop(taken, side.is_eager());
         let routes = call.reply.lanes.application.routes();
         let number = call.route;
         match begin(py, &routes[number], call, Some(side)) {
@@ -36,6 +38,10 @@ struct AsyncEnding {
 }
 
 impl Ending for AsyncEnding {
+    fn begins(&mut self, now: Instant) {
+        self.reply.respond.begins(now);
+    }
+
     fn end(self: Box<Self>, py: Python<'_>, side: &Arc<LoopSide>, result: PyResult<Py<PyAny>>) {
         let routes = self.reply.lanes.application.routes();
         let route = &routes[self.route];

@@ -2,6 +2,7 @@
 //! operation where there is more.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bimetal_runtime::http::StatusCode;
 use bimetal_runtime::lane::Refusal;
@@ -11,7 +12,6 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::asgi::http::Incoming;
@@ -24,7 +24,7 @@ use crate::json;
 use crate::lanes::Lanes;
 use crate::params::Value;
 use crate::plan::{PyBody, PyDirect, PyModel, PyParam, PyRoute};
-use crate::refusal;
+use crate::responder::Responder;
 use crate::route_call;
 
 /// A request of a compiled route, read and on its way to its lane's thread.
@@ -47,7 +47,7 @@ pub(crate) struct Reply {
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) head: Head,
     pub(crate) body: Incoming,
-    pub(crate) respond: oneshot::Sender<Response>,
+    pub(crate) respond: Responder,
     pub(crate) gone: CancellationToken,
     pub(crate) running: Option<Exchange>,
 }
@@ -58,7 +58,7 @@ pub(crate) type Place<'a> = Option<&'a Arc<LoopSide>>;
 impl Call {
     /// The call will not be run.
     pub(crate) fn refuse(self, why: Refusal) {
-        let _ = self.reply.respond.send(refusal::response(why));
+        self.reply.respond.refuse(why);
     }
 }
 
@@ -103,10 +103,11 @@ impl Reply {
         result: PyResult<Bound<'_, PyAny>>,
     ) {
         let status = route.direct.as_ref().map_or(StatusCode::OK, |direct| direct.status);
+        let returned = Instant::now();
         let encoded = result.and_then(|result| encode(py, route, &result).map(|encoded| (encoded, result)));
         let outcome = match encoded {
-            Ok((Encoded::Json(body), _)) => return self.send(Response::json(status, body)),
-            Ok((Encoded::Response(response), _)) => return self.send(response),
+            Ok((Encoded::Json(body), _)) => return self.send(Response::json(status, body), returned),
+            Ok((Encoded::Response(response), _)) => return self.send(response, returned),
             Ok((Encoded::ResponseObject, result)) => result,
             Err(error) => match exception(py, &error) {
                 Ok(exception) => exception,
@@ -116,8 +117,8 @@ impl Reply {
         route_call::settle(py, route, number, self, place, outcome);
     }
 
-    fn send(self, response: Response) {
-        let _ = self.respond.send(response);
+    fn send(self, response: Response, returned: Instant) {
+        self.respond.send_serialised(response, returned);
         self.gone.cancel();
     }
 }

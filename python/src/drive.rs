@@ -1,6 +1,8 @@
 //! Runs a coroutine of the application as a task, and takes its end without another turn of the loop.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyException, PyRuntimeError, PyStopIteration};
@@ -12,6 +14,9 @@ use crate::event_loop::LoopSide;
 
 /// What happens when the coroutine has ended. Dropped unused when it never does: the loop was closed.
 pub(crate) trait Ending: Send {
+    /// The coroutine has its first turn, which it has waited for since its task was made.
+    fn begins(&mut self, _now: Instant) {}
+
     fn end(self: Box<Self>, py: Python<'_>, side: &Arc<LoopSide>, result: PyResult<Py<PyAny>>);
 }
 
@@ -33,6 +38,7 @@ pub(crate) fn drive(
             ending: Mutex::new(Some(ending)),
             side: Arc::clone(side),
             number: Mutex::new(None),
+            waits: AtomicBool::new(!side.is_eager()),
         },
     );
     let started = drive.and_then(|drive| {
@@ -64,6 +70,8 @@ struct Drive {
     ending: Mutex<Option<Box<dyn Ending>>>,
     side: Arc<LoopSide>,
     number: Mutex<Option<usize>>,
+    /// Whether it waits for its first turn.
+    waits: AtomicBool,
 }
 
 impl Drive {
@@ -104,6 +112,12 @@ impl Drive {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        if self.waits.load(Ordering::Relaxed) {
+            self.waits.store(false, Ordering::Relaxed);
+            if let Some(ending) = &mut *self.ending.lock() {
+                ending.begins(Instant::now());
+            }
+        }
         let result = step(self.coroutine.bind(py));
         self.take_step(py, result)
     }

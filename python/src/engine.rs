@@ -76,8 +76,8 @@ impl Engine {
     #[new]
     #[pyo3(signature = (
         app, *, host, port, io_threads = 1, backlog = 2048, max_connections = 25_000, max_body_size = 16_777_216,
-        keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, access_log = false, root_path = "",
-        sync_threads = 1000, native_timeout = 30.0, trusted_proxies = Vec::new(), on_exception = None, link = None
+        keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, access_log = false, timing = false,
+        root_path = "", sync_threads = 1000, native_timeout = 30.0, trusted_proxies = Vec::new(), on_exception = None, link = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -96,6 +96,7 @@ impl Engine {
         body_timeout: f64,
         drain_timeout: f64,
         access_log: bool,
+        timing: bool,
         root_path: &str,
         sync_threads: usize,
         native_timeout: f64,
@@ -117,6 +118,7 @@ impl Engine {
             handover: link.map_or(Duration::ZERO, |_| HANDOVER),
             access_log,
             trusted_proxies: TrustedProxies::parse(trusted_proxies).map_err(PyValueError::new_err)?,
+            timing,
         };
         let native_timeout = seconds("native_timeout", native_timeout)?;
         let server = match link {

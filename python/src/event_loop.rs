@@ -27,8 +27,8 @@ const MAX_WAITING: usize = 16_384;
 
 /// Work for the event loop's thread.
 pub(crate) trait LoopTask: Send {
-    /// Starts it; on the loop's thread.
-    fn start(self: Box<Self>, py: Python<'_>, side: &Arc<LoopSide>);
+    /// Starts it; on the loop's thread, which has taken it at `taken`.
+    fn start(self: Box<Self>, py: Python<'_>, side: &Arc<LoopSide>, taken: Instant);
 
     /// It will not be started.
     fn refuse(self: Box<Self>, why: Refusal);
@@ -61,7 +61,12 @@ impl LoopPort {
 
     /// Posts a task; one that cannot be posted is refused.
     pub(crate) fn post(&self, task: Box<dyn LoopTask>) {
-        if let Err(Letter::Task(_, task)) = self.mailbox.post(Letter::Task(Some(Instant::now()), task)) {
+        self.post_since(Instant::now(), task);
+    }
+
+    /// Posts a task that has waited since `posted`.
+    pub(crate) fn post_since(&self, posted: Instant, task: Box<dyn LoopTask>) {
+        if let Err(Letter::Task(_, task)) = self.mailbox.post(Letter::Task(Some(posted), task)) {
             task.refuse(Refusal::Full);
         }
     }
@@ -98,6 +103,7 @@ pub(crate) struct LoopSide {
     event_loop: Py<PyAny>,
     create_future: Py<PyAny>,
     task_arguments: Py<PyDict>,
+    is_eager: bool,
     port: Arc<LoopPort>,
     /// asyncio keeps weak references to tasks: these are the strong ones, by number.
     tasks: Mutex<HashMap<usize, Option<Py<PyAny>>>>,
@@ -113,7 +119,8 @@ impl LoopSide {
         let py = event_loop.py();
         let task_arguments = PyDict::new(py);
         task_arguments.set_item("loop", event_loop)?;
-        if py.version_info() >= (3, 12) {
+        let is_eager = py.version_info() >= (3, 12);
+        if is_eager {
             // The first step runs at once: a handler that awaits nothing costs no turn of the loop.
             task_arguments.set_item("eager_start", true)?;
         }
@@ -121,12 +128,18 @@ impl LoopSide {
             create_future: event_loop.getattr("create_future")?.unbind(),
             event_loop: event_loop.clone().unbind(),
             task_arguments: task_arguments.unbind(),
+            is_eager,
             port,
             tasks: Mutex::new(HashMap::new()),
             waits: Mutex::new(HashMap::new()),
             next: AtomicUsize::new(0),
             max_age: Limits::default().max_age,
         }))
+    }
+
+    /// Whether a task has its first turn when it is made.
+    pub(crate) fn is_eager(&self) -> bool {
+        self.is_eager
     }
 
     /// Has the loop call the drain whenever the bell rings.
@@ -210,16 +223,20 @@ impl LoopSide {
         let _ = (&self.port.ear).read(&mut bytes);
         self.port.mailbox.answer();
         let started = Instant::now();
+        let mut now = started;
         for _ in 0..BATCH {
             match self.port.mailbox.take() {
-                Some(Letter::Task(Some(posted), task)) if posted.elapsed() > self.max_age => {
+                Some(Letter::Task(Some(posted), task))
+                    if now.saturating_duration_since(posted) > self.max_age =>
+                {
                     task.refuse(Refusal::TooOld);
                 }
-                Some(Letter::Task(_, task)) => task.start(py, self),
+                Some(Letter::Task(_, task)) => task.start(py, self, now),
                 Some(Letter::Ready(wait)) => self.ready(py, wait)?,
                 None => return Ok(()),
             }
-            if started.elapsed() > BATCH_TIME {
+            now = Instant::now();
+            if now.saturating_duration_since(started) > BATCH_TIME {
                 break;
             }
         }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bimetal_runtime::lane::Runners;
 use bimetal_runtime::{Answer, Handler, LaneKind, Request};
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::application::Application;
@@ -18,6 +17,7 @@ use crate::event_loop::LoopPort;
 use crate::exchanges::{Exchange, Exchanges};
 use crate::params;
 use crate::plan::{DirectSpec, RequestSpec};
+use crate::responder::Responder;
 use crate::sync_lane::Job;
 
 /// The lanes of one server.
@@ -59,13 +59,14 @@ impl Handler for CompiledHandler {
         };
         let values = self.read(&request);
         let head = request.to_head();
-        let (respond, response) = oneshot::channel();
+        let (respond, response) = Responder::new();
         let gone = CancellationToken::new();
         let guard = gone.clone().drop_guard();
         let on_loop = match &values {
             Values::Direct(_) => self.lane == LaneKind::Async,
             Values::Steps(_) => self.spec.on_loop || refused.is_some(),
         };
+        let posted = respond.posted();
         let call = Call {
             route: self.route,
             values,
@@ -79,9 +80,9 @@ impl Handler for CompiledHandler {
             },
         };
         if on_loop {
-            lanes.port.post(Box::new(AsyncCall(call)));
+            lanes.port.post_since(posted, Box::new(AsyncCall(call)));
         } else {
-            lanes.runners.post(Job::Request(Box::new(call)));
+            lanes.runners.post_since(posted, Job::Request(Box::new(call)));
         }
         let response = async move {
             let response = answered(response).await;

@@ -44,6 +44,7 @@ mod params;
 mod plan;
 mod refusal;
 mod reload;
+mod responder;
 mod route_call;
 mod sdk;
 mod shadow;

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bimetal_runtime::http::{header, StatusCode};
 use bimetal_runtime::lane::Refusal;
@@ -126,7 +127,7 @@ pub(crate) fn fail(py: Python<'_>, reply: Reply, error: &PyErr) {
         reply.lanes.application.report(py, error, reply.head.method.as_str(), &reply.head.path);
     }
     let error = bimetal_runtime::Error::new(bimetal_runtime::ErrorKind::Handler, error.to_string());
-    let _ = reply.respond.send(Response::from(&error));
+    reply.respond.send(Response::from(&error));
 }
 
 /// An operation that goes on on the event loop.
@@ -136,7 +137,7 @@ struct Moved {
 }
 
 impl LoopTask for Moved {
-    fn start(self: Box<Self>, py: Python<'_>, side: &Arc<LoopSide>) {
+    fn start(self: Box<Self>, py: Python<'_>, side: &Arc<LoopSide>, _taken: Instant) {
         drive(py, side, Ok(self.coroutine.into_bound(py)), Box::new(self.ending));
     }
 
@@ -238,7 +239,9 @@ impl RouteCall {
     fn encode(&self, py: Python<'_>, result: &Bound<'_, PyAny>) -> PyResult<()> {
         let routes = self.lanes.application.routes();
         let model = routes.get(self.route).and_then(|route| route.model.as_ref());
+        let began = Instant::now();
         let bytes = encode_value(py, model, result)?;
+        self.channel.serialised(began.elapsed());
         *self.encoded.lock() = Some(bytes);
         Ok(())
     }

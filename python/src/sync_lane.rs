@@ -33,7 +33,10 @@ impl Work<Job> for SyncWork {
         interpreter::attach(|py| {
             while let Some(job) = batch.next() {
                 match job {
-                    Job::Request(call) => run(py, &self.application, *call),
+                    Job::Request(mut call) => {
+                        call.reply.respond.taken_by_runner(batch);
+                        run(py, &self.application, *call);
+                    }
                     Job::Thread(call) => call.run(py),
                 }
             }

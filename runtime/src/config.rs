@@ -44,6 +44,8 @@ pub struct Config {
     pub access_log: bool,
     /// The proxies that are believed about where a request came from; nobody by default.
     pub trusted_proxies: TrustedProxies,
+    /// Whether each response of a handler says in a `Server-Timing` field where its time went.
+    pub timing: bool,
 }
 
 impl Default for Config {
@@ -62,6 +64,7 @@ impl Default for Config {
             handover: Duration::ZERO,
             access_log: false,
             trusted_proxies: TrustedProxies::default(),
+            timing: false,
         }
     }
 }

@@ -10,7 +10,7 @@
 //! | [`edge`] | what every request passes before it is routed |
 //! | [`routing`] | which handler answers a path and method |
 //! | [`lane`] | where a handler runs, and the queue in front of it |
-//! | [`metrics`] | counters by lane |
+//! | [`metrics`] | counters by lane, times by route |
 //! | [`supervisor`] | worker processes: started, watched, replaced |
 //!
 //! [`config`] holds the one configuration struct, [`error`] the one error type.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use bimetal_runtime::metrics::Observed;
 use parking_lot::RwLock;
 
 /// Series in a process at most; what is counted by user or by address is not a metric.
@@ -251,6 +252,18 @@ impl Histogram {
     }
 }
 
+/// The lines of a histogram of durations, in seconds.
+pub(crate) fn durations(text: &mut String, name: &str, labels: &str, observed: &Observed) {
+    let mut count = 0;
+    for (bound, total) in observed.buckets() {
+        let bound = number(bound.map_or(f64::INFINITY, |bound| bound.as_secs_f64()));
+        count = total;
+        sample(text, &format!("{name}_bucket"), &format!("{labels},le=\"{bound}\""), &count.to_string());
+    }
+    sample(text, &format!("{name}_sum"), labels, &number(observed.sum().as_secs_f64()));
+    sample(text, &format!("{name}_count"), labels, &count.to_string());
+}
+
 /// The two lines before a metric's samples.
 pub(crate) fn head(text: &mut String, name: &str, kind: &str, help: &str) {
     if !help.is_empty() {
@@ -276,7 +289,7 @@ fn number(value: f64) -> String {
     }
 }
 
-fn escape(text: &str, quotes: bool) -> String {
+pub(crate) fn escape(text: &str, quotes: bool) -> String {
     let text = text.replace('\\', "\\\\").replace('\n', "\\n");
     if quotes {
         text.replace('"', "\\\"")

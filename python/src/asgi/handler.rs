@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::http::{HttpExchange, Incoming};
 use super::websocket::{Decision, WebSocketExchange};
 use crate::lanes::Lanes;
+use crate::responder::Responder;
 
 /// Chunks of a request body that may wait for the application.
 const CHUNKS_AHEAD: usize = 16;
@@ -84,18 +85,20 @@ pub(crate) async fn unless_refused(
 }
 
 async fn exchange(lanes: &Arc<Lanes>, head: Head, incoming: Incoming) -> Response {
-    let (respond, response) = oneshot::channel();
+    let (respond, response) = Responder::new();
     let gone = CancellationToken::new();
     // Dropped with this future when the client goes away.
     let guard = gone.clone().drop_guard();
-    lanes.port.post(Box::new(HttpExchange {
+    let posted = respond.posted();
+    let exchange = HttpExchange {
         application: Arc::clone(&lanes.application),
         running: lanes.begin(head.peer),
         head,
         incoming,
         respond,
         gone,
-    }));
+    };
+    lanes.port.post_since(posted, Box::new(exchange));
     let response = answered(response).await;
     guard.disarm();
     response

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bimetal_runtime::http::{header, HeaderValue, Method, StatusCode};
 use bimetal_runtime::lane::Refusal;
@@ -15,7 +16,7 @@ use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::message::{unexpected, Message};
@@ -25,7 +26,7 @@ use crate::awaitable::{pending, ready, Awaitable, Outcome};
 use crate::drive::{drive, Ending};
 use crate::event_loop::{LoopSide, LoopTask};
 use crate::exchanges::Exchange;
-use crate::refusal;
+use crate::responder::Responder;
 
 /// Chunks of a response that may wait for a slow client.
 const CHUNKS_AHEAD: usize = 16;
@@ -55,15 +56,16 @@ pub(crate) struct HttpExchange {
     pub(crate) application: Arc<Application>,
     pub(crate) head: Head,
     pub(crate) incoming: Incoming,
-    pub(crate) respond: oneshot::Sender<Response>,
+    pub(crate) respond: Responder,
     /// Cancelled when the client has gone away, and when it has its answer.
     pub(crate) gone: CancellationToken,
     pub(crate) running: Option<Exchange>,
 }
 
 impl LoopTask for HttpExchange {
-    fn start(self: Box<Self>, py: Python<'_>, side: &Arc<LoopSide>) {
-        let exchange = *self;
+    fn start(self: Box<Self>, py: Python<'_>, side: &Arc<LoopSide>, taken: Instant) {
+        let mut exchange = *self;
+        exchange.respond.taken_by_loop(taken, side.is_eager());
         let application = exchange.application;
         let channel = Channel::new(&exchange.head, exchange.incoming, exchange.respond, exchange.gone);
         let awaitable = call(py, side, &application, &exchange.head, &channel);
@@ -72,7 +74,7 @@ impl LoopTask for HttpExchange {
     }
 
     fn refuse(self: Box<Self>, why: Refusal) {
-        let _ = self.respond.send(refusal::response(why));
+        self.respond.refuse(why);
     }
 }
 
@@ -91,8 +93,8 @@ fn call<'py>(
 
 /// What the application has sent so far.
 enum Outgoing {
-    Start(oneshot::Sender<Response>),
-    Headed { respond: oneshot::Sender<Response>, response: Response, left: Option<u64> },
+    Start(Responder),
+    Headed { respond: Responder, response: Response, left: Option<u64> },
     Streaming { chunks: mpsc::Sender<Bytes>, complete: Arc<AtomicBool>, left: Option<u64> },
     Done,
 }
@@ -132,7 +134,7 @@ impl Channel {
     pub(crate) fn new(
         head: &Head,
         incoming: Incoming,
-        respond: oneshot::Sender<Response>,
+        respond: Responder,
         gone: CancellationToken,
     ) -> Arc<Self> {
         Arc::new(Channel {
@@ -149,7 +151,7 @@ impl Channel {
         let mut outgoing = self.outgoing.lock();
         match std::mem::replace(&mut *outgoing, Outgoing::Done) {
             Outgoing::Start(respond) => {
-                let _ = respond.send(response);
+                respond.send(response);
                 self.gone.cancel();
                 true
             }
@@ -157,6 +159,20 @@ impl Channel {
                 *outgoing = other;
                 false
             }
+        }
+    }
+
+    /// The application's task has its first turn.
+    fn begins(&self, now: Instant) {
+        if let Outgoing::Start(respond) = &mut *self.outgoing.lock() {
+            respond.begins(now);
+        }
+    }
+
+    /// A result has been made bytes, which took so long.
+    pub(crate) fn serialised(&self, duration: Duration) {
+        if let Outgoing::Start(respond) = &mut *self.outgoing.lock() {
+            respond.serialised(duration);
         }
     }
 
@@ -243,7 +259,7 @@ impl Channel {
                 };
                 if !more {
                     response.body = if bytes.is_empty() { Body::Empty } else { Body::Full(bytes) };
-                    let _ = respond.send(response);
+                    respond.send(response);
                     self.gone.cancel();
                     return Ok(None);
                 }
@@ -258,7 +274,7 @@ impl Channel {
                     // The channel is new: there is room.
                     let _ = chunks.try_send(bytes);
                 }
-                let _ = respond.send(response);
+                respond.send(response);
                 *outgoing = Outgoing::Streaming { chunks, complete, left };
                 Ok(None)
             }
@@ -304,7 +320,7 @@ impl Channel {
                     complete: Arc::new(AtomicBool::new(false)),
                     _gone: self.gone.clone().drop_guard(),
                 }));
-                let _ = respond.send(response);
+                respond.send(response);
                 false
             }
             Outgoing::Start(respond) => {
@@ -312,7 +328,7 @@ impl Channel {
                     .with_header(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))
                     .with_body("Internal Server Error")
                     .unhandled();
-                let _ = respond.send(response);
+                respond.send(response);
                 false
             }
             Outgoing::Streaming { .. } => false,
@@ -424,6 +440,10 @@ pub(crate) struct HttpEnding {
 }
 
 impl Ending for HttpEnding {
+    fn begins(&mut self, now: Instant) {
+        self.channel.begins(now);
+    }
+
     fn end(self: Box<Self>, py: Python<'_>, _side: &Arc<LoopSide>, result: PyResult<Py<PyAny>>) {
         self.ended(py, result);
     }

@@ -1,6 +1,7 @@
 //! One WebSocket session: `receive` and `send` for the application.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bimetal_runtime::http::websocket::{Message as Frame, Sender};
 use bimetal_runtime::http::{header, HeaderName, HeaderValue, StatusCode};
@@ -46,7 +47,7 @@ pub(crate) struct WebSocketExchange {
 }
 
 impl LoopTask for WebSocketExchange {
-    fn start(self: Box<Self>, py: Python<'_>, side: &Arc<LoopSide>) {
+    fn start(self: Box<Self>, py: Python<'_>, side: &Arc<LoopSide>, _taken: Instant) {
         let exchange = *self;
         let application = exchange.application;
         let channel = Arc::new(Channel {

@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::{Body, HeaderName, HeaderValue, StatusCode};
+use crate::metrics::Phases;
 use crate::{Error, ErrorKind};
 
 /// Header fields of a response. Most have one, the content type: that costs no allocation.
@@ -19,12 +20,14 @@ pub struct Response {
     /// Whether it stands for a failure that nobody handled: it passes none of the [`edge`](crate::edge)'s layers, as a
     /// response made outside all of an application's middleware.
     pub unhandled: bool,
+    /// How long what led to it took, where its lane knows that. In a box, as most moves of a response are not about it.
+    pub phases: Option<Box<Phases>>,
 }
 
 impl Response {
     /// A response with `status` and no body.
     pub fn new(status: StatusCode) -> Self {
-        Response { status, headers: HeaderFields::new(), body: Body::Empty, unhandled: false }
+        Response { status, headers: HeaderFields::new(), body: Body::Empty, unhandled: false, phases: None }
     }
 
     /// The same response with a body.

@@ -25,7 +25,7 @@ pub struct Limits {
     pub max_age: Duration,
     /// Jobs run under one [`Work::run`] at most.
     pub batch: usize,
-    /// Time spent in one [`Work::run`] at most, looked at between jobs.
+    /// Time spent in one [`Work::run`] at most, from its first call of [`Batch::next`], looked at between jobs.
     pub batch_time: Duration,
     /// How long a spare thread stays without work.
     pub idle: Duration,
@@ -74,7 +74,11 @@ pub struct Batch<'a, J> {
     pool: &'a Pool<J>,
     runner: usize,
     left: usize,
-    until: Instant,
+    began: Instant,
+    /// When the first job was asked for.
+    entered: Option<Instant>,
+    /// When the last job was taken.
+    taken: Instant,
 }
 
 impl<J: Send + 'static> Batch<'_, J> {
@@ -84,20 +88,40 @@ impl<J: Send + 'static> Batch<'_, J> {
         reason = "an iterator would suggest that a batch can be collected"
     )]
     pub fn next(&mut self) -> Option<J> {
+        let Limits { batch_time, max_age, .. } = self.pool.limits;
         loop {
-            if self.left == 0 || Instant::now() >= self.until {
+            let now = Instant::now();
+            // Whatever had to be waited for before is no reason to give up the turn that has come.
+            let entered = *self.entered.get_or_insert(now);
+            if self.left == 0 || now.saturating_duration_since(entered) >= batch_time {
                 self.pool.baton.pause(self.runner);
                 return None;
             }
             match self.pool.baton.take(self.runner) {
-                Take::Job(posted, job) if posted.elapsed() <= self.pool.limits.max_age => {
+                Take::Job(posted, job) if now.saturating_duration_since(posted) <= max_age => {
                     self.left -= 1;
+                    self.taken = now;
                     return Some(job);
                 }
                 Take::Job(_, job) => self.pool.work.refuse(job, Refusal::TooOld),
                 Take::Nothing => return None,
             }
         }
+    }
+
+    /// When the runner was given the batch, before [`Work::run`].
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// When [`Batch::next`] was first called.
+    pub fn entered(&self) -> Instant {
+        self.entered.unwrap_or(self.began)
+    }
+
+    /// When [`Batch::next`] gave its last job.
+    pub fn taken(&self) -> Instant {
+        self.taken
     }
 }
 
@@ -133,7 +157,12 @@ impl<J: Send + 'static> Runners<J> {
 
     /// Queues a job. One that cannot be queued is refused through [`Work::refuse`].
     pub fn post(&self, job: J) {
-        match self.pool.baton.post(Instant::now(), job) {
+        self.post_since(Instant::now(), job);
+    }
+
+    /// Queues a job that has waited since `posted`.
+    pub fn post_since(&self, posted: Instant, job: J) {
+        match self.pool.baton.post(posted, job) {
             Ok(next) => start(&self.pool, next),
             Err(job) => self.pool.work.refuse(job, Refusal::Full),
         }
@@ -175,11 +204,14 @@ fn start<J: Send + 'static>(pool: &Arc<Pool<J>>, next: Next) {
     let spawned = thread::Builder::new().name(format!("{}-{runner}", pool.name)).spawn(move || {
         own.work.runner(&mut || {
             while own.baton.wait(runner, Some(own.limits.idle)) == Wait::Holds {
+                let now = Instant::now();
                 let mut batch = Batch {
                     pool: &own,
                     runner,
                     left: own.limits.batch,
-                    until: Instant::now() + own.limits.batch_time,
+                    began: now,
+                    entered: None,
+                    taken: now,
                 };
                 own.work.run(&mut batch);
             }

@@ -166,3 +166,29 @@ fn closing_ends_every_thread_and_refuses_what_waits() {
     runners.post(Box::new(|| {}));
     assert_eq!(refusals.recv_timeout(Duration::from_secs(30)).unwrap(), Refusal::Full);
 }
+
+/// Work that waits for longer than a batch may take before it can begin, as for an interpreter that others hold.
+struct Late(Sender<usize>);
+
+impl Work<usize> for Late {
+    fn run(&self, batch: &mut Batch<'_, usize>) {
+        std::thread::sleep(Duration::from_millis(5));
+        let mut ran = 0;
+        while batch.next().is_some() {
+            assert!(batch.entered() >= batch.began() + Duration::from_millis(5));
+            assert!(batch.taken() >= batch.entered());
+            ran += 1;
+        }
+        self.0.send(ran).unwrap();
+    }
+    fn refuse(&self, _job: usize, _why: Refusal) {}
+}
+
+#[test]
+fn a_runner_that_had_to_wait_uses_its_turn() {
+    let (done, finished) = channel();
+    let limits = Limits { batch_time: Duration::from_millis(1), ..Limits::default() };
+    let runners = Runners::new("test", limits, Late(done)).unwrap();
+    runners.post(1);
+    assert_eq!(finished.recv_timeout(Duration::from_secs(30)).unwrap(), 1);
+}

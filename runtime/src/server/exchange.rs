@@ -1,19 +1,23 @@
 //! One request and its response, counted and logged when it has ended.
 
+use std::num::NonZeroU64;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
+use super::served::{Entry, Served};
 use super::worker::Worker;
 use crate::edge::{AccessEntry, Edge, Passage};
-use crate::http::{header, Connection, HeaderValue, Request, Response, StatusCode};
+use crate::http::{header, Body, Connection, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use crate::lane::LaneKind;
+use crate::metrics::{Phase, Phases};
 use crate::routing::Route;
-use crate::RouteTable;
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// The table a request is routed by, held by its worker.
-pub(super) type Table = Rc<Arc<RouteTable>>;
+pub(super) type Table = Rc<Arc<Served>>;
 
 /// The route that answers a request.
 pub(super) enum Routed {
@@ -22,15 +26,27 @@ pub(super) enum Routed {
     Held { table: Table, index: usize },
     /// Any other, and a native one that streams. It may last as long as a WebSocket, and must not keep a table that has been
     /// replaced.
-    Own(Arc<Route>),
+    Own(Arc<Entry>),
 }
 
 impl Routed {
     pub(super) fn listed(table: &Table, index: usize) -> Routed {
-        let route = &table.routes()[index];
-        match route.lane {
+        let entry = table.entry(index);
+        match entry.route().lane {
             LaneKind::Native => Routed::Held { table: Rc::clone(table), index },
-            LaneKind::Sync | LaneKind::Async | LaneKind::Asgi => Routed::Own(Arc::clone(route)),
+            LaneKind::Sync | LaneKind::Async | LaneKind::Asgi => Routed::Own(Arc::clone(entry)),
+        }
+    }
+
+    /// The fallback of a table that has one.
+    pub(super) fn fallback(table: &Table) -> Routed {
+        Routed::Own(Arc::clone(table.fallback_entry()))
+    }
+
+    fn entry(&self) -> &Arc<Entry> {
+        match self {
+            Routed::Held { table, index } => table.entry(*index),
+            Routed::Own(entry) => entry,
         }
     }
 }
@@ -39,10 +55,7 @@ impl Deref for Routed {
     type Target = Route;
 
     fn deref(&self) -> &Route {
-        match self {
-            Routed::Held { table, index } => &table.routes()[*index],
-            Routed::Own(route) => route,
-        }
+        self.entry().route()
     }
 }
 
@@ -52,6 +65,16 @@ pub(super) struct Exchange {
     connection: Option<Rc<Connection>>,
     /// What it was routed to: kept until the response has been sent, because the body may be memory of the handler's.
     routed: Option<Routed>,
+    /// When it began, by the worker's clock.
+    began: u64,
+    /// When the handler was called, where it is called here.
+    called: Option<NonZeroU64>,
+    /// Which of the route's series the request is counted in.
+    series: u8,
+    /// Whether a body had to be read before the handler was called.
+    waited: bool,
+    /// Whether it is counted there.
+    counted: bool,
     status: Option<StatusCode>,
     log: Option<Box<AccessEntry>>,
     /// The response's way out through the edge.
@@ -66,7 +89,19 @@ impl Exchange {
             connection.begin_request(request.announced());
         }
         let log = worker.config().access_log.then(|| Box::new(AccessEntry::new(request)));
-        Exchange { worker: worker.clone(), connection, routed: None, status: None, log, passage: None }
+        Exchange {
+            worker: worker.clone(),
+            connection,
+            routed: None,
+            began: worker.now(),
+            called: None,
+            series: 0,
+            waited: false,
+            counted: false,
+            status: None,
+            log,
+            passage: None,
+        }
     }
 
     /// Lets the request in through the edge, if there is one; gives the answer when it goes no further.
@@ -76,15 +111,25 @@ impl Exchange {
         answer
     }
 
+    /// The body is being read first.
+    pub(super) fn waits(&mut self) {
+        self.waited = true;
+    }
+
     /// The handler of this route is called from here on.
-    pub(super) fn set_route(&mut self, routed: Routed) -> &Route {
+    pub(super) fn set_route(&mut self, routed: Routed, method: &Method) -> &Route {
+        self.series = routed.entry().place(method);
+        if routed.lane == LaneKind::Native {
+            let called = if self.waited { self.worker.now() } else { self.began };
+            self.called = NonZeroU64::new(called);
+        }
         self.routed.insert(routed)
     }
 
     /// Keeps the route alone from here on: the response may last long, and a table that has been replaced must not.
     pub(super) fn let_table_go(&mut self) {
-        if let Some(Routed::Held { table, index }) = &self.routed {
-            self.routed = Some(Routed::Own(Arc::clone(&table.routes()[*index])));
+        if let Some(routed @ Routed::Held { .. }) = &self.routed {
+            self.routed = Some(Routed::Own(Arc::clone(routed.entry())));
         }
     }
 
@@ -102,17 +147,52 @@ impl Exchange {
         self.route().map(|route| route.lane)
     }
 
-    /// The response as it is to be sent.
-    pub(super) fn leave(&mut self, response: Response) -> Response {
+    /// Makes the response what is to be sent.
+    pub(super) fn leave(&mut self, response: &mut Response) {
         self.status = Some(response.status);
-        let mut response = match self.passage.take() {
-            Some(passage) => passage.leave(response),
-            None => response,
-        };
+        self.account(response);
+        if let Some(passage) = self.passage.take() {
+            let made = std::mem::replace(response, Response::new(StatusCode::OK));
+            *response = passage.leave(made);
+        }
         if self.worker.pulse().leaving.get() {
             response.headers.push((header::CONNECTION, HeaderValue::from_static("close")));
         }
-        response
+    }
+
+    /// Notes where the time has gone, and says so where that is wanted.
+    fn account(&mut self, response: &mut Response) {
+        let Some(routed) = &self.routed else { return };
+        let now = self.worker.now();
+        let mut phases = response.phases.take().map_or_else(Phases::default, |phases| *phases);
+        if let Some(called) = self.called {
+            phases.set_nanos(Phase::Handler, now.saturating_sub(called.get()));
+        }
+        let series = routed.entry().series(self.series);
+        series.note_phases(self.worker.index(), &phases);
+        let is_whole = match response.body {
+            Body::Empty | Body::Full(_) => true,
+            // A session is no request: what it takes is not what its handshake took.
+            Body::Stream(_) => response.status == StatusCode::SWITCHING_PROTOCOLS,
+        };
+        if is_whole {
+            series.note_end(self.worker.index(), self.status, now.saturating_sub(self.began));
+            self.counted = true;
+        }
+        if self.worker.config().timing {
+            let timing = phases.server_timing();
+            if let Some(value) = timing.and_then(|text| HeaderValue::try_from(text).ok()) {
+                response.headers.push((SERVER_TIMING, value));
+            }
+        }
+    }
+
+    /// Counts a request whose response was not there at once, or never.
+    fn note_end(&self) {
+        if let (Some(routed), false) = (&self.routed, self.counted) {
+            let nanos = self.worker.now().saturating_sub(self.began);
+            routed.entry().series(self.series).note_end(self.worker.index(), self.status, nanos);
+        }
     }
 }
 
@@ -122,6 +202,7 @@ impl Drop for Exchange {
         if let Some(log) = &self.log {
             log.write(self.status, self.lane());
         }
+        self.note_end();
         self.worker.counters().request_ended(self.lane());
         if let Some(connection) = &self.connection {
             connection.end_request();

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::http::{header, Body, Errand, HeaderName, HeaderValue, Response, StatusCode};
-use crate::metrics::{Counters, Stats};
+use crate::metrics::{Counters, RouteTimes, SeriesList, Stats};
 
 /// Errands deep a request may be; a further one is refused, because two routes that call each other would never end.
 pub const MAX_ERRAND_DEPTH: u32 = 8;
@@ -31,6 +31,7 @@ pub struct ServerHandle {
 struct Shared {
     local: SocketAddr,
     workers: Box<[(mpsc::Sender<Sent>, Arc<Counters>)]>,
+    series: SeriesList,
     /// Whose turn it is to take an errand from a thread that is no worker.
     turn: AtomicUsize,
 }
@@ -65,6 +66,11 @@ impl Seat {
     /// The calling thread is this worker.
     pub(super) fn take(self) {
         SEAT.set(Some(self));
+    }
+
+    /// The worker's number.
+    pub(super) fn index(self) -> usize {
+        self.index
     }
 }
 
@@ -134,7 +140,8 @@ impl ServerHandle {
             ends.push((sender, Arc::clone(&counters)));
             inboxes.push((counters, errands));
         }
-        let shared = Arc::new(Shared { local, workers: ends.into(), turn: AtomicUsize::new(0) });
+        let series = SeriesList::new(workers);
+        let shared = Arc::new(Shared { local, workers: ends.into(), series, turn: AtomicUsize::new(0) });
         let server = Arc::as_ptr(&shared).addr();
         let inboxes = inboxes.into_iter().enumerate();
         let inboxes = inboxes
@@ -176,6 +183,15 @@ impl ServerHandle {
             counters.add_to(&mut stats);
         }
         stats
+    }
+
+    /// Where the time of requests went so far, for every route and method that had one, in the order of the routes.
+    pub fn route_times(&self) -> Vec<RouteTimes> {
+        self.shared.series.times()
+    }
+
+    pub(super) fn series(&self) -> &SeriesList {
+        &self.shared.series
     }
 }
 

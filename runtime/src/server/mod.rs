@@ -10,6 +10,7 @@ mod exchange;
 mod handle;
 mod published;
 mod respond;
+mod served;
 mod service;
 mod worker;
 
@@ -20,10 +21,11 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 use tokio::sync::watch;
 
-use crate::metrics::Stats;
+use crate::metrics::{RouteTimes, Stats};
 use crate::{Config, Error, ErrorKind, RouteTable};
 use handle::Inbox;
 use published::Published;
+use served::Served;
 use worker::{Order, Routes, WorkerThread};
 
 pub use handle::{ErrandError, ErrandReply, PendingReply, ServerHandle, MAX_ERRAND_DEPTH};
@@ -91,7 +93,7 @@ impl Server {
         let listener = TcpListener::from(socket);
         let (orders, order) = watch::channel(Order::Serve);
         let config = Arc::new(config);
-        let routes = Published::new(table);
+        let routes = Published::new(Served::new(table, handle.series()));
         let mut running = Running {
             address,
             routes,
@@ -150,13 +152,13 @@ impl Running {
 
     /// The routes as they are now.
     pub fn table(&self) -> Arc<RouteTable> {
-        self.routes.value()
+        Arc::clone(self.routes.value().table())
     }
 
     /// Replaces the routes for every request from now on, in one step; requests in flight finish on the old ones, which
     /// are dropped when the last of these has been answered.
     pub fn swap(&self, table: Arc<RouteTable>) {
-        drop(self.routes.publish(table));
+        drop(self.routes.publish(Served::new(table, self.handle.series())));
         // A worker without requests has to let go of the old ones too.
         self.orders.send_replace(Order::Serve);
     }
@@ -164,6 +166,11 @@ impl Running {
     /// Counters so far.
     pub fn stats(&self) -> Stats {
         self.handle.stats()
+    }
+
+    /// Where the time of requests went so far, for every route and method that had one, in the order of the routes.
+    pub fn route_times(&self) -> Vec<RouteTimes> {
+        self.handle.route_times()
     }
 
     /// Stops accepting, closes idle connections at once, waits at most

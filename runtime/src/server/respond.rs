@@ -70,12 +70,12 @@ enum Collected {
 impl Respond {
     /// Answers with `response`.
     pub(super) fn with(
-        response: Response,
+        mut response: Response,
         framing: Framing,
         mut exchange: Exchange,
         unread: Option<Incoming>,
     ) -> Respond {
-        let response = exchange.leave(response);
+        exchange.leave(&mut response);
         Respond::Ready(Some(Outgoing::frame(response, framing, exchange, unnamed, unread)))
     }
 
@@ -86,7 +86,7 @@ impl Respond {
         framing: Framing,
         mut exchange: Exchange,
     ) -> Respond {
-        let route = exchange.set_route(routed);
+        let route = exchange.set_route(routed, request.method());
         let response = match catch_unwind(AssertUnwindSafe(|| route.handler.call(request))) {
             Ok(Answer::Now(response)) => response,
             Ok(Answer::Later(future)) => {
@@ -100,12 +100,13 @@ impl Respond {
     /// Reads the body first.
     pub(super) fn read(mut next: Next, framing: Framing) -> Respond {
         let incoming = Some(next.request.take_incoming());
+        next.exchange.waits();
         Respond::Reading(Box::new(Reading { incoming, body: Collected::Nothing, next: Some(next), framing }))
     }
 }
 
-fn frame(response: Response, framing: Framing, mut exchange: Exchange) -> Framed {
-    let response = exchange.leave(response);
+fn frame(mut response: Response, framing: Framing, mut exchange: Exchange) -> Framed {
+    exchange.leave(&mut response);
     let pattern = match &response.body {
         // Only a stream can fail so late that somebody has to name its route.
         Body::Stream(_) => {

@@ -2,7 +2,6 @@
 
 use std::future::{poll_fn, ready};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -81,7 +80,7 @@ pub(super) fn serve(worker: &Rc<Worker>, inner: actix_http::Request) -> Respond 
             request.set_params(params);
             Routed::listed(&table, index)
         }
-        Lookup::Fallback(route) => Routed::Own(Arc::clone(route)),
+        Lookup::Fallback(_) => Routed::fallback(&table),
         Lookup::MethodNotAllowed(_) | Lookup::NotFound => {
             let response = refusal(&lookup);
             return answer_without_route(response, has_body, request, framing, exchange);
@@ -159,11 +158,11 @@ fn expect(
             Lookup::Route(..) | Lookup::Fallback(_) => return Ok(request.into_inner()),
         },
     };
-    let response = match passage {
+    let mut response = match passage {
         Some(passage) => passage.leave(response),
         None => response,
     };
-    let response = Exchange::begin(worker, &mut request).leave(response);
+    Exchange::begin(worker, &mut request).leave(&mut response);
     let mut refused = actix_http::Response::new(response.status);
     for (name, value) in response.headers {
         // actix counts the body itself.

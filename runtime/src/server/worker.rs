@@ -22,10 +22,11 @@ use super::errands;
 use super::exchange::Table;
 use super::handle::{Inbox, Sent};
 use super::published::{Cached, Published};
+use super::served::Served;
 use super::service;
 use crate::http::{Connection, Phase, Pulse, Socket};
-use crate::metrics::Counters;
-use crate::{Config, RouteTable};
+use crate::metrics::{nanos, Counters};
+use crate::Config;
 
 /// What a worker is to do.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +41,9 @@ pub(super) enum Order {
 
 /// The routes that all workers of a server serve.
 #[cfg(not(bimetal_loom))]
-pub(super) type Routes = Arc<Published<Arc<RouteTable>>>;
+pub(super) type Routes = Arc<Published<Arc<Served>>>;
 #[cfg(bimetal_loom)]
-pub(super) type Routes = loom::sync::Arc<Published<Arc<RouteTable>>>;
+pub(super) type Routes = loom::sync::Arc<Published<Arc<Served>>>;
 
 /// How long accepting pauses when the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -119,7 +120,7 @@ fn run(
     };
     let Inbox { counters, errands, seat } = inbox;
     seat.take();
-    let worker = Worker::new(config, routes, counters);
+    let worker = Worker::new(seat.index(), config, routes, counters);
     let finished = runtime.block_on(serve(worker.clone(), errands, listener, order, ready));
     worker.pulse.stopped.set(true);
     drop(runtime);
@@ -128,8 +129,10 @@ fn run(
 
 /// What the tasks of one worker share.
 pub(super) struct Worker {
+    index: usize,
+    started: Instant,
     config: Arc<Config>,
-    routes: Cached<Arc<RouteTable>>,
+    routes: Cached<Arc<Served>>,
     counters: Arc<Counters>,
     pulse: Rc<Pulse>,
     connections: RefCell<Vec<Option<Rc<Connection>>>>,
@@ -139,9 +142,11 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    fn new(config: Arc<Config>, routes: Routes, counters: Arc<Counters>) -> Rc<Worker> {
+    fn new(index: usize, config: Arc<Config>, routes: Routes, counters: Arc<Counters>) -> Rc<Worker> {
         Rc::new(Worker {
             pulse: Pulse::new(config.trusted_proxies.clone()),
+            index,
+            started: Instant::now(),
             config,
             routes: Cached::new(routes),
             counters,
@@ -149,6 +154,16 @@ impl Worker {
             vacant: RefCell::default(),
             watcher: Cell::new(None),
         })
+    }
+
+    /// Its number among those of its server.
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Nanoseconds since its start.
+    pub(super) fn now(&self) -> u64 {
+        nanos(self.started.elapsed())
     }
 
     pub(super) fn config(&self) -> &Config {

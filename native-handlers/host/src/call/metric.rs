@@ -8,11 +8,11 @@ use bimetal_abi::{
     BmHeader, BmMetric, BmSlice, BmTextVisitor, METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM,
     RESULT_FAILED, RESULT_OK, RESULT_PANIC,
 };
-use bimetal_runtime::metrics::Stats;
+use bimetal_runtime::metrics::{Phase, RouteTimes, Stats, StatusClass};
 use bimetal_runtime::LaneKind;
 
 use super::frame::Context;
-use crate::metrics::{self, head, sample, Kind, Series, Wanted};
+use crate::metrics::{self, durations, escape, head, sample, Kind, Series, Wanted};
 use crate::HostStats;
 
 /// More labels or bounds than are ever read: a larger number is garbage.
@@ -124,6 +124,7 @@ pub(super) unsafe extern "C" fn text(ctx: *const c_void, visit: BmTextVisitor, v
         if let Some(context) = context {
             if let Some(server) = &context.bound.server {
                 of_server(&mut text, &server.stats());
+                of_routes(&mut text, &server.route_times());
             }
             of_host(&mut text, context.bound.counters.stats());
         }
@@ -146,6 +147,41 @@ fn of_server(text: &mut String, stats: &Stats) {
         ("bimetal_connections", "gauge", "Connections open now.", stats.connections),
     ] {
         single(text, name, kind, help, value);
+    }
+}
+
+/// Where the time of requests went.
+fn of_routes(text: &mut String, times: &[RouteTimes]) {
+    let labels = |times: &RouteTimes| {
+        let (route, method) = (escape(&times.route, true), escape(&times.method, true));
+        format!("route=\"{route}\",lane=\"{}\",method=\"{method}\"", times.lane.as_str())
+    };
+    let name = "bimetal_request_duration_seconds";
+    head(text, name, "histogram", "Requests of routes, from the head to the end of the response.");
+    for times in times {
+        for (class, observed) in StatusClass::ALL.into_iter().zip(&times.durations) {
+            if observed.count() > 0 {
+                let labels = format!("{},status=\"{}\"", labels(times), class.as_str());
+                durations(text, name, &labels, observed);
+            }
+        }
+    }
+    for phase in Phase::ALL {
+        let (name, help) = match phase {
+            Phase::Queue => ("bimetal_queue_seconds", "Waiting for the thread of the lane."),
+            Phase::Interpreter => {
+                ("bimetal_interpreter_wait_seconds", "The thread of the lane waiting for the interpreter.")
+            }
+            Phase::Handler => ("bimetal_handler_seconds", "In the handler, until its response begins."),
+            Phase::Serialise => ("bimetal_serialise_seconds", "From the result of the handler to bytes."),
+        };
+        head(text, name, "histogram", help);
+        for times in times {
+            let observed = &times.phases[phase as usize];
+            if observed.count() > 0 {
+                durations(text, name, &labels(times), observed);
+            }
+        }
     }
 }
 

@@ -108,7 +108,7 @@ pub(super) fn finish(
         }
         _ => whole_body(lease, raw, release, &bound.plugin)?,
     };
-    Ok(Response { status, headers, body, unhandled: false })
+    Ok(Response { status, headers, body, ..Response::new(status) })
 }
 
 #[inline]

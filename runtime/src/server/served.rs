@@ -1,0 +1,69 @@
+//! A route table as it is served: each route with the series that its requests are counted in.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::http::Method;
+use crate::metrics::{place, Series, SeriesList};
+use crate::routing::{Route, RouteTable};
+
+/// A route, and its series by method.
+pub(super) struct Entry {
+    route: Arc<Route>,
+    series: Box<[Arc<Series>]>,
+}
+
+impl Entry {
+    pub(super) fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// Which of its series a request with `method` belongs to.
+    pub(super) fn place(&self, method: &Method) -> u8 {
+        // More methods than there are numbers share the first one's.
+        u8::try_from(place(&self.route, method)).unwrap_or_default()
+    }
+
+    pub(super) fn series(&self, place: u8) -> &Series {
+        &self.series[usize::from(place)]
+    }
+}
+
+/// A route table and its series.
+pub(super) struct Served {
+    table: Arc<RouteTable>,
+    /// In the order of the table's routes; then the fallback, where there is one.
+    entries: Box<[Arc<Entry>]>,
+}
+
+impl Served {
+    pub(super) fn new(table: Arc<RouteTable>, list: &SeriesList) -> Arc<Served> {
+        let routes = || table.routes().iter().chain(table.fallback());
+        let series = list.publish(routes().map(|route| &**route));
+        let entry = |(route, series): (&Arc<Route>, _)| Arc::new(Entry { route: Arc::clone(route), series });
+        let entries = routes().zip(series).map(entry).collect();
+        Arc::new(Served { table, entries })
+    }
+
+    pub(super) fn table(&self) -> &Arc<RouteTable> {
+        &self.table
+    }
+
+    /// The route at this place of [`RouteTable::routes`].
+    pub(super) fn entry(&self, index: usize) -> &Arc<Entry> {
+        &self.entries[index]
+    }
+
+    /// The fallback, which the table has.
+    pub(super) fn fallback_entry(&self) -> &Arc<Entry> {
+        &self.entries[self.table.routes().len()]
+    }
+}
+
+impl Deref for Served {
+    type Target = RouteTable;
+
+    fn deref(&self) -> &RouteTable {
+        &self.table
+    }
+}
