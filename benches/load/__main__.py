@@ -18,8 +18,6 @@ from .server import Broken, Server
 from .systems import SYSTEMS
 from .work import WORKS
 
-_BEGIN, _END = "<!-- figures: {0} -->", "<!-- end of figures: {0} -->"
-
 
 def main() -> int:
     """Returns 0 when every system that could be installed answered rightly."""
@@ -51,7 +49,7 @@ def main() -> int:
         servers: list[Server] = []
         for system in systems:
             _say(f"starting {system.name}")
-            server = running.enter_context(Server(system, places[system.name], 0, environment))
+            server = running.enter_context(Server(system, places[system.name], "0", environment))
             try:
                 server.wait()
             except Broken as error:
@@ -81,7 +79,7 @@ def main() -> int:
     if arguments.plot:
         report.plot(results, arguments.plot, report.machine())
     if arguments.write:
-        _write(arguments.write, arguments.section, text)
+        report.write(arguments.write, arguments.section, text)
     return 1 if wrong else 0
 
 
@@ -105,16 +103,6 @@ def _text(
     if wrong:
         lines += ["", *(f"- not timed: {why}" for why in wrong)]
     return "\n".join(lines)
-
-
-def _write(page: Path, section: str, text: str) -> None:
-    """Puts the figures between the marks of `section` in `page`."""
-    begin, end = _BEGIN.format(section), _END.format(section)
-    before, found, rest = page.read_text().partition(begin)
-    _, ended, after = rest.partition(end)
-    if not found or not ended:
-        sys.exit(f"error: {page} lacks the lines {begin!r} and {end!r}, between which the figures go")
-    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 
 
 def _named(names: Sequence[str], known: Sequence) -> list:  # type: ignore[type-arg]

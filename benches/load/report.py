@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from .measure import Series
 
 Results = Mapping[str, Mapping[str, Series]]
 """Work, then system."""
+
+_BEGIN, _END = "<!-- figures: {0} -->", "<!-- end of figures: {0} -->"
 
 
 def machine() -> str:
@@ -38,8 +41,8 @@ def tables(results: Results, base: str, memory: Mapping[str, int]) -> str:
         ]
         reference = systems.get(base)
         for name, series in sorted(systems.items(), key=lambda entry: -entry[1].rate):
-            ratio = _spread(series.ratios(reference)) if reference else ""
-            cheaper = _spread(series.cpu_ratios(reference)) if reference else ""
+            ratio = spread(series.ratios(reference)) if reference else ""
+            cheaper = spread(series.cpu_ratios(reference)) if reference else ""
             rows.append(
                 f"| {name} | {series.rate:,.0f} | {ratio} | {series.cpu_us:.1f} | {cheaper} "
                 f"| {series.p50_ms:.2f} | {series.p99_ms:.2f} |"
@@ -51,7 +54,18 @@ def tables(results: Results, base: str, memory: Mapping[str, int]) -> str:
     return "\n\n".join(parts)
 
 
-def _spread(ratios: Sequence[float]) -> str:
+def write(page: Path, section: str, text: str) -> None:
+    """Puts the figures between the marks of `section` in `page`."""
+    begin, end = _BEGIN.format(section), _END.format(section)
+    before, found, rest = page.read_text().partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        sys.exit(f"error: {page} lacks the lines {begin!r} and {end!r}, between which the figures go")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
+
+
+def spread(ratios: Sequence[float]) -> str:
+    """The median, the smallest and the largest."""
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
