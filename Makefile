@@ -40,7 +40,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test conformance differential versions pythons bench instructions bench-natives bench-peers bench-isolation bench-sleep bench-tools docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
+.PHONY: help run test conformance differential versions pythons freethreaded bench instructions bench-natives bench-peers bench-isolation bench-sleep bench-parallel bench-tools docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -98,6 +98,14 @@ versions: build test-tools $(SUITE_STAMP) ## Run tests and FastAPI's own on the 
 
 pythons: ## Build and run a part of the tests on every other CPython 3.10 to 3.14 of this machine
 	PYTHON=$(PYTHON) .ci/pythons
+
+# From a copy of the tree; see .ci/freethreaded for what differs there.
+freethreaded: ## Build and run a part of the tests on a CPython without a GIL, where this machine has one
+	.ci/freethreaded
+
+bench-parallel: ## A `def` handler that computes, on a CPython without a GIL: one core beside two (ROUNDS=5, WRITE=yes)
+	PYTHONPATH=$(abspath benches) .ci/freethreaded python -m load.parallel $(LOAD_OPTIONS) \
+		$(if $(WRITE),--write $(abspath docs/performance.md))
 
 check: rust-check python-check ## Formatting, lints and types, without running anything
 

@@ -1,5 +1,5 @@
 //! Takes the sources of the crates that plugins are built with into the extension, for `bimetal plugin new`: whoever has the
-//! package has the SDK that belongs to it.
+//! package has the SDK that belongs to it. Also tells the extension what Python it is built for.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,8 @@ const PARTS: [&str; 4] = ["Cargo.toml", "build.rs", "bimetal.h", "src"];
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
+    // `Py_GIL_DISABLED` and the versions of Python, as pyo3 has them.
+    pyo3_build_config::use_pyo3_cfgs();
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let root = here.parent().expect("the crate is a folder of the workspace");
     let mut files = Vec::new();

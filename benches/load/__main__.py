@@ -50,7 +50,7 @@ def main() -> int:
         servers: list[Server] = []
         for system in systems:
             say(f"starting {system.name}")
-            server = running.enter_context(Server(system, places[system.name], 0, environment))
+            server = running.enter_context(Server(system, places[system.name], "0", environment))
             try:
                 server.wait()
             except Broken as error:

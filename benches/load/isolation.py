@@ -110,7 +110,7 @@ def _round(
     runs: Runs,
 ) -> None:
     """A process of its own, so that nothing is left of another situation; first idle, which its ratio refers to."""
-    with Started() as started, Server(system, places, 0, started.environment) as server:
+    with Started() as started, Server(system, places, "0", started.environment) as server:
         server.wait()
         server.check(_PROBE)
         load = {"timeout": TIMEOUT, "connections": _CONNECTIONS, "rate": arguments.rate}

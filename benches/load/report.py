@@ -38,8 +38,8 @@ def tables(results: Results, base: str, memory: Mapping[str, int]) -> str:
         ]
         reference = systems.get(base)
         for name, series in sorted(systems.items(), key=lambda entry: -entry[1].rate):
-            ratio = _spread(series.ratios(reference)) if reference else ""
-            cheaper = _spread(series.cpu_ratios(reference)) if reference else ""
+            ratio = spread(series.ratios(reference)) if reference else ""
+            cheaper = spread(series.cpu_ratios(reference)) if reference else ""
             rows.append(
                 f"| {name} | {series.rate:,.0f} | {ratio} | {series.cpu_us:.1f} | {cheaper} "
                 f"| {series.p50_ms:.2f} | {series.p99_ms:.2f} |"
@@ -51,7 +51,8 @@ def tables(results: Results, base: str, memory: Mapping[str, int]) -> str:
     return "\n\n".join(parts)
 
 
-def _spread(ratios: Sequence[float]) -> str:
+def spread(ratios: Sequence[float]) -> str:
+    """The median, the smallest and the largest."""
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 

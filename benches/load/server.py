@@ -1,4 +1,4 @@
-"""A system's process: pinned to a core, watched from outside."""
+"""A system's process: pinned to its cores, watched from outside."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ class Broken(Exception):
 class Server:
     """A running system. A context manager: leaving it ends the process and its children."""
 
-    def __init__(self, system: System, places: dict[str, str], core: int, environment: dict[str, str]) -> None:
+    def __init__(self, system: System, places: dict[str, str], cores: str, environment: dict[str, str]) -> None:
+        """Starts it. `cores` are those that it may use, as taskset reads them: `0`, `0,1`."""
         self.system = system
         self.port = _free_port()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
         command = [part.format(port=self.port, **places) for part in system.command]
         self._process = subprocess.Popen(
-            ["taskset", "-c", str(core), *command],
+            ["taskset", "-c", cores, *command],
             cwd=places["apps"],
             env={**os.environ, **environment, "LOAD_CRATES": places["crates"]},
             stdout=self._log,

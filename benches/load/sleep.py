@@ -90,7 +90,7 @@ def _run(
 ) -> Outcome:
     with Started() as started:
         environment = {**started.environment, "LOAD_SLEEP": str(arguments.sleep)}
-        with Server(system, places, 0, environment) as server:
+        with Server(system, places, "0", environment) as server:
             server.wait()
             started.wait_for_all(SYSTEMS[system])
             # A worker accepts a moment after its lifespan has begun; until then another would have its connections.

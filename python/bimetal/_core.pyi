@@ -335,7 +335,7 @@ def sdk_sources() -> dict[str, str]:
     """The sources of the crates that plugins are built with: path below the repository's root to text."""
 
 def build_info() -> dict[str, str]:
-    """Version of the extension, of the plugin ABI, and the target it was built for."""
+    """Versions of extension and plugin ABI, the target it was built for, and whether the interpreter has a GIL."""
 
 @final
 class Supervisor:

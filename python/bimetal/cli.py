@@ -313,7 +313,7 @@ main.add_command(plugin)
 
 @main.command()
 def version() -> None:
-    """Show the versions of Bimetal, its plugin interface and the Python it runs in."""
+    """Show the versions of Bimetal, its plugin interface and the Python it runs in, and whether that has a GIL."""
     info = build_info()
     print(f"bimetal {info['version']}")
     for name, value in sorted(info.items()):

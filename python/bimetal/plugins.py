@@ -33,10 +33,11 @@ class Plugins:
         self._hashes: list[str] | None = None
         #: How long a plugin's `init` may take, in seconds.
         self.init_timeout = 30.0
-        #: The servers whose routes are bound to these plugins.
-        self._servers: weakref.WeakSet[Serving] = weakref.WeakSet()
         #: Held while handlers are looked up and bound, so that none of them is replaced in between.
         self.lock = threading.RLock()
+        #: The servers whose routes are bound to these plugins.
+        self._servers: weakref.WeakSet[Serving] = weakref.WeakSet()
+        self._servers_lock = threading.Lock()
         self.extend(plugins)
 
     def allow(self, hashes: Iterable[str]) -> None:
@@ -56,11 +57,13 @@ class Plugins:
 
     def served_by(self, server: Serving) -> None:
         """Have `server` take part in reloads, until it is gone or says `not_served_by`."""
-        self._servers.add(server)
+        with self._servers_lock:
+            self._servers.add(server)
 
     def not_served_by(self, server: Serving) -> None:
         """Leave `server` out of reloads."""
-        self._servers.discard(server)
+        with self._servers_lock:
+            self._servers.discard(server)
 
     def retire(self, timeout: float) -> None:
         """Have the plugins end, unless another server uses them; returns when they have, or after `timeout` seconds.
@@ -68,7 +71,7 @@ class Plugins:
         The next server loads them again.
         """
         with self.lock:
-            if self._servers or self._host is None:
+            if self._serving() or self._host is None:
                 return
             host, self._host = self._host, None
             self._pending = list(self._wanted)
@@ -80,7 +83,11 @@ class Plugins:
             if self._host is None:
                 return []
             self._host.set_policy(self._hashes, self.init_timeout)
-            return reload_plugins(self._host, list(self._servers))
+            return reload_plugins(self._host, self._serving())
+
+    def _serving(self) -> list[Serving]:
+        with self._servers_lock:
+            return list(self._servers)
 
     def extend(self, plugins: Iterable[Plugin]) -> None:
         """Load these libraries too, before the next server starts."""
@@ -99,8 +106,9 @@ class Plugins:
         name = os.fspath(path)
         if not isinstance(path, str) and is_name(name):
             name = os.path.join(os.curdir, name)
-        self._wanted.append((name, text))
-        self._pending.append((name, text))
+        with self.lock:
+            self._wanted.append((name, text))
+            self._pending.append((name, text))
 
     def host(self) -> Host:
         """The host with every library loaded that exists. Raises PluginError for one that does not load."""

@@ -38,6 +38,16 @@ impl Application {
         Arc::clone(&self.routes.read())
     }
 
+    /// Gives up what requests need; requests that still run keep what they have.
+    pub(crate) fn let_go(&self) {
+        // Taken out first: what goes with them may run Python, and no lock is held then.
+        let routes = std::mem::replace(&mut *self.routes.write(), Arc::from([]));
+        let state = self.state.lock().take();
+        let side = self.side.lock().take();
+        let on_runner_start = self.on_runner_start.lock().take();
+        drop((routes, state, side, on_runner_start));
+    }
+
     /// What a runner thread does before its first call.
     pub(crate) fn runner_starts(&self, py: Python<'_>) {
         let on_start = self.on_runner_start.lock().as_ref().map(|on_start| on_start.clone_ref(py));

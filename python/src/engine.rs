@@ -1,6 +1,7 @@
 //! One server, as Python sees it: a bound listener, its lanes, its route table.
 
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -27,6 +28,7 @@ use crate::errors::{at_route, from_runtime, BimetalError};
 use crate::event_loop::{LoopPort, LoopSide};
 use crate::exchanges::Exchanges;
 use crate::host::Host;
+use crate::interpreter;
 use crate::lanes::{CompiledHandler, Lanes};
 use crate::plan::{path_parameters, Plan};
 use crate::reload::{Rebound, Reload};
@@ -84,6 +86,7 @@ impl Engine {
         reason = "the one place where Python's keywords become the configuration"
     )]
     fn new(
+        py: Python<'_>,
         app: Py<PyAny>,
         host: String,
         port: u16,
@@ -140,7 +143,7 @@ impl Engine {
         });
         let port = LoopPort::new()
             .map_err(|error| BimetalError::new_err(format!("cannot make a socket pair: {error}")))?;
-        let limits = Limits { max_threads: sync_threads, ..Limits::default() };
+        let limits = Limits { max_threads: sync_threads, active: active_runners(py)?, ..Limits::default() };
         let runners =
             Runners::new("bimetal-sync", limits, SyncWork { application: Arc::clone(&application) })
                 .map_err(|error| BimetalError::new_err(format!("cannot start a thread: {error}")))?;
@@ -237,7 +240,8 @@ impl Engine {
                 ))
             }
         }
-        *lanes.application.routes.write() = compiled.into();
+        let before = std::mem::replace(&mut *lanes.application.routes.write(), compiled.into());
+        drop(before);
         *self.natives.lock() = natively;
         Ok(())
     }
@@ -282,8 +286,12 @@ impl Engine {
         on_runner_start: Option<Py<PyAny>>,
     ) -> PyResult<()> {
         let lanes = self.lanes()?;
-        *lanes.application.state.lock() = Some(state.clone().unbind());
-        *lanes.application.on_runner_start.lock() = on_runner_start;
+        let state = state.clone().unbind();
+        let before = (
+            lanes.application.state.lock().replace(state),
+            std::mem::replace(&mut *lanes.application.on_runner_start.lock(), on_runner_start),
+        );
+        drop(before);
         let side = LoopSide::new(r#loop, Arc::clone(&lanes.port))?;
         side.listen(py)?;
         lifespan::attached(&side);
@@ -359,10 +367,7 @@ impl Engine {
         if let Some(lanes) = &lanes {
             lanes.port.close();
             // What holds the application may outlive the server, on a thread that is stuck in a handler.
-            *lanes.application.routes.write() = Arc::from([]);
-            *lanes.application.state.lock() = None;
-            *lanes.application.side.lock() = None;
-            *lanes.application.on_runner_start.lock() = None;
+            lanes.application.let_go();
         }
         lifespan::detached();
         match side {
@@ -443,6 +448,14 @@ impl Engine {
     }
 }
 
+/// How many runners take jobs at the same time: with a GIL a second one would only wait for the first.
+fn active_runners(py: Python<'_>) -> PyResult<usize> {
+    if interpreter::has_gil(py)? {
+        return Ok(1);
+    }
+    Ok(std::thread::available_parallelism().map_or(1, NonZero::get))
+}
+
 pub(crate) fn seconds(name: &str, value: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(value)
         .map_err(|_| PyValueError::new_err(format!("{name}: {value} is not a time in seconds")))
@@ -457,12 +470,13 @@ static BUILD: LazyLock<[(&str, String); 3]> = LazyLock::new(|| {
     ]
 });
 
-/// Version of the extension, of the plugin ABI, and the target it was built for.
+/// Versions of extension and plugin ABI, the target it was built for, and whether the interpreter has a GIL.
 #[pyfunction]
 pub(crate) fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let info = PyDict::new(py);
     for (key, value) in &*BUILD {
         info.set_item(key, value)?;
     }
+    info.set_item("gil", if interpreter::has_gil(py)? { "enabled" } else { "disabled" })?;
     Ok(info)
 }

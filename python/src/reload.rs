@@ -32,7 +32,8 @@ impl Reload {
     /// The libraries that have changed.
     fn changes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
-        for change in self.get()?.changes() {
+        let changes = self.get()?.changes().to_vec();
+        for change in changes {
             let found = PyDict::new(py);
             found.set_item("path", &change.source)?;
             found.set_item("plugin", &change.plugin)?;
@@ -47,7 +48,8 @@ impl Reload {
 
     /// Every handler of the new generation, sorted by name.
     fn handlers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        list(py, self.get()?.handlers())
+        let handlers = self.get()?.handlers();
+        list(py, handlers)
     }
 
     /// Makes it the host's, after it has been published.

@@ -216,7 +216,9 @@ impl RouteCall {
     /// A new ASGI scope of the request.
     fn scope<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let scope = scope::http(py, &self.head, &self.lanes.application)?;
-        *self.made.lock() = Some(Made::of(&scope)?);
+        let made = Made::of(&scope)?;
+        let before = self.made.lock().replace(made);
+        drop(before);
         Ok(scope)
     }
 
@@ -248,8 +250,9 @@ impl RouteCall {
 
     /// What `encode` has kept.
     fn encoded<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        match &*self.encoded.lock() {
-            Some(bytes) => Ok(PyBytes::new(py, bytes)),
+        let encoded = self.encoded.lock().clone();
+        match encoded {
+            Some(bytes) => Ok(PyBytes::new(py, &bytes)),
             None => Err(PyRuntimeError::new_err("nothing has been encoded")),
         }
     }

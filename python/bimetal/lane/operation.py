@@ -334,13 +334,15 @@ class Operation:
             error.endpoint_path = error.endpoint_ctx["path"]
 
     def _with(self, overrides: Mapping[Any, Any]) -> tuple[StepPlan, ...]:
+        # A copy, and below another: other threads may change both meanwhile.
+        overrides = dict(overrides)
         key = tuple((id(call), id(other)) for call, other in overrides.items())
         found = self._overridden.get(key)
         if found is None:
             # The steps hold on to the functions, so that an id is not given to another meanwhile.
-            found = self._overridden[key] = self.overridden_steps(dict(overrides))
-            while len(self._overridden) > 8:
-                self._overridden.pop(next(iter(self._overridden)))
+            found = self._overridden[key] = self.overridden_steps(overrides)
+            for old in list(self._overridden)[:-8]:
+                self._overridden.pop(old, None)
         return found
 
 

@@ -182,10 +182,8 @@ class Stack:
 
 def stack_of(app: FastAPI) -> Stack:
     """The stack of an application, the same one each time."""
-    stack: Stack | None = getattr(app, _ATTRIBUTE, None)
-    if stack is None:
-        stack = Stack(app)
-        setattr(app, _ATTRIBUTE, stack)
+    # In one step: two servers of it may start at once.
+    stack: Stack = app.__dict__.setdefault(_ATTRIBUTE, Stack(app))
     return stack
 
 

@@ -67,7 +67,9 @@ fn common<'py>(
         headers.append(PyTuple::new(py, pair)?)?;
     }
     scope.set_item(intern!(py, "headers"), headers)?;
-    if let Some(state) = &*application.state.lock() {
+    // No lock is held across the interpreter: its holder may be stopped there, and those that wait never stop.
+    let state = application.state.lock().as_ref().map(|state| state.clone_ref(py));
+    if let Some(state) = state {
         scope.set_item(intern!(py, "state"), state.bind(py).copy()?)?;
     }
     Ok(scope)

@@ -90,6 +90,13 @@ enum Stage {
     Closed,
 }
 
+/// The application's first message.
+enum First {
+    Accept { subprotocol: Option<String>, headers: HeaderFields },
+    Deny(Response),
+    Close,
+}
+
 struct Incoming {
     connected: bool,
     messages: mpsc::Receiver<Frame>,
@@ -158,39 +165,43 @@ impl Channel {
         kind: &str,
         message: &Message<'_, '_>,
     ) -> PyResult<Option<oneshot::Receiver<Sender>>> {
-        let mut stage = self.stage.lock();
-        let Stage::Handshake(decide) = std::mem::replace(&mut *stage, Stage::Closed) else {
-            return Err(PyRuntimeError::new_err("the handshake has been decided already"));
-        };
-        let built = match kind {
-            "websocket.accept" => accept(message).map(Some),
-            "websocket.close" => Ok(None),
-            "websocket.http.response.start" => match message.status().and_then(|status| Ok((status, message.headers()?))) {
-                Ok((status, headers)) => {
-                    let response = Response::new(status).with_headers(headers);
-                    *stage = Stage::Denying { decide, response, body: BytesMut::new() };
-                    return Ok(None);
-                }
-                Err(error) => Err(error),
-            },
-            other => Err(PyRuntimeError::new_err(format!(
+        // The message is read before the lock is taken: reading may run the application's code.
+        let answer = match kind {
+            "websocket.accept" => {
+                let (subprotocol, headers) = accept(message)?;
+                First::Accept { subprotocol, headers }
+            }
+            "websocket.close" => First::Close,
+            "websocket.http.response.start" => {
+                let status = message.status()?;
+                First::Deny(Response::new(status).with_headers(message.headers()?))
+            }
+            other => return Err(PyRuntimeError::new_err(format!(
                 "Expected ASGI message 'websocket.accept', 'websocket.close' or 'websocket.http.response.start' but got '{other}'."
             ))),
         };
-        match built {
-            Ok(Some((subprotocol, headers))) => {
+        let mut stage = self.stage.lock();
+        let decide = match std::mem::replace(&mut *stage, Stage::Closed) {
+            Stage::Handshake(decide) => decide,
+            other => {
+                *stage = other;
+                return Err(PyRuntimeError::new_err("the handshake has been decided already"));
+            }
+        };
+        match answer {
+            First::Accept { subprotocol, headers } => {
                 let (sender, opened) = oneshot::channel();
                 let _ = decide.send(Decision::Accept { subprotocol, headers, sender });
                 *stage = Stage::Accepting;
                 Ok(Some(opened))
             }
-            Ok(None) => {
-                let _ = decide.send(Decision::Deny(Response::new(StatusCode::FORBIDDEN)));
+            First::Deny(response) => {
+                *stage = Stage::Denying { decide, response, body: BytesMut::new() };
                 Ok(None)
             }
-            Err(error) => {
-                *stage = Stage::Handshake(decide);
-                Err(error)
+            First::Close => {
+                let _ = decide.send(Decision::Deny(Response::new(StatusCode::FORBIDDEN)));
+                Ok(None)
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Python objects to JSON bytes.
 
+use std::borrow::Cow;
 use std::ffi::CStr;
 
 use bytes::Bytes;
@@ -34,22 +35,22 @@ fn write(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Option<()
         return None;
     }
     if let Ok(text) = value.cast_exact::<PyString>() {
-        return write_text(text, out);
+        return write_text(&text_of(text)?, out);
     }
     if let Ok(dict) = value.cast_exact::<PyDict>() {
         out.push(b'{');
         let mut first = true;
-        for (key, value) in dict.iter() {
-            let key = key.cast_exact::<PyString>().ok()?;
+        for (key, value) in entries(dict)? {
+            let key = text_of(key.cast_exact::<PyString>().ok()?)?;
             // jsonable_encoder leaves out the attributes SQLAlchemy puts into an instance's __dict__.
-            if key.to_str().ok()?.starts_with("_sa") {
+            if key.starts_with("_sa") {
                 return None;
             }
             if !first {
                 out.push(b',');
             }
             first = false;
-            write_text(key, out)?;
+            write_text(&key, out)?;
             out.push(b':');
             write(&value, out, depth + 1)?;
         }
@@ -97,9 +98,43 @@ fn write_items<'py>(
     Some(())
 }
 
-fn write_text(text: &Bound<'_, PyString>, out: &mut Vec<u8>) -> Option<()> {
-    // Fails for lone surrogates, for which Python raises.
-    sonic_rs::to_writer(out, text.to_str().ok()?).ok()
+type Entry<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
+
+/// The keys and values of a dict. While it is iterated it must not change, and nothing here lets another thread in.
+#[cfg(not(Py_GIL_DISABLED))]
+fn entries<'py>(dict: &Bound<'py, PyDict>) -> Option<impl Iterator<Item = Entry<'py>>> {
+    Some(dict.iter())
+}
+
+/// The same of a copy, made in one step: another thread may be changing the dict.
+#[cfg(Py_GIL_DISABLED)]
+fn entries<'py>(dict: &Bound<'py, PyDict>) -> Option<impl Iterator<Item = Entry<'py>>> {
+    Some(dict.copy().ok()?.iter())
+}
+
+/// A string. `None` for lone surrogates, for which Python raises.
+#[cfg(not(all(Py_GIL_DISABLED, not(Py_3_14))))]
+fn text_of<'a>(text: &'a Bound<'_, PyString>) -> Option<Cow<'a, str>> {
+    text.to_str().ok().map(Cow::Borrowed)
+}
+
+/// The same without what CPython keeps in the string as its UTF-8: 3.13.0 and 3.13.1 put that there without a lock, and
+/// threads that ask at once may see the half of it (cpython#128013).
+#[cfg(all(Py_GIL_DISABLED, not(Py_3_14)))]
+fn text_of<'a>(text: &'a Bound<'_, PyString>) -> Option<Cow<'a, str>> {
+    use pyo3::types::PyStringData;
+
+    // SAFETY: attached, and `text` lives as long as what is borrowed from it; no string is changed once others can see it.
+    match unsafe { text.data() }.ok()? {
+        PyStringData::Ucs1(bytes) if bytes.is_ascii() => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
+        PyStringData::Ucs1(bytes) => Some(bytes.iter().map(|&byte| char::from(byte)).collect()),
+        PyStringData::Ucs2(units) => units.iter().map(|&unit| char::from_u32(unit.into())).collect(),
+        PyStringData::Ucs4(units) => units.iter().map(|&unit| char::from_u32(unit)).collect(),
+    }
+}
+
+fn write_text(text: &str, out: &mut Vec<u8>) -> Option<()> {
+    sonic_rs::to_writer(out, text).ok()
 }
 
 /// As `float.__repr__`, which `json.dumps` uses. Infinities and NaN are for Python to refuse.

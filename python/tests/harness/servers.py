@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Sequence
@@ -155,7 +156,9 @@ def start_bimetal(app: str, *args: str, cwd: Path = APPS, env: dict[str, str] | 
 def start_uvicorn(app: str, *args: str, cwd: Path = APPS, env: dict[str, str] | None = None) -> ServerProcess:
     """`uvicorn` on a free port, on the parser and the loop that production uses; not ready yet."""
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--http", "httptools", "--loop", "uvloop"]
+    # There is no uvloop for a Python 3.13 without a GIL: there it is the loop that uvicorn finds.
+    loop = "auto" if sysconfig.get_config_var("Py_GIL_DISABLED") else "uvloop"
+    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--http", "httptools", "--loop", loop]
     return ServerProcess([*command, "--timeout-keep-alive", "75", *args], port, cwd, env)
 
 

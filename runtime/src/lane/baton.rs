@@ -1,8 +1,10 @@
-//! The queue of a pool of runners, and the baton that says which runner drains it.
+//! The queue of a pool of runners, and the batons that say which runners drain it.
 //!
-//! One runner at a time holds the baton and takes jobs. When its job stalls, a watcher takes the baton away and
-//! gives it, and with it the whole queue, to another runner: the queue moves, the handler stays where it is. The
-//! stalled runner notices when its job ends, and goes idle.
+//! Whoever holds a baton takes jobs; there is one baton where jobs cannot run side by side, and one for each core where
+//! they can. When a holder's job stalls, a watcher takes the baton away and gives it, and with it the queue, to another
+//! runner: the queue moves, the handler stays where it is. The stalled runner notices when its job ends, and goes idle.
+//!
+//! At all times each waiting job has a holder that is about to ask for one, or no baton is free, or no runner is.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -15,14 +17,14 @@ pub(super) struct Baton<J> {
     watcher: Condvar,
     max_queue: usize,
     max_runners: usize,
+    batons: usize,
 }
 
 struct State<J> {
     queue: VecDeque<(Instant, J)>,
-    holder: Option<usize>,
-    /// Whether the holder is inside a job, rather than between jobs or waiting for its interpreter.
-    in_job: bool,
-    /// Jobs taken so far: unchanged between two looks means that the holder is still in the same job.
+    /// As many as there are batons at most.
+    holders: Vec<Holder>,
+    /// Jobs taken so far; the number of the last one.
     taken: u64,
     idle: Vec<usize>,
     /// One bell per runner, by number; `None` for a runner that has ended.
@@ -32,13 +34,36 @@ struct State<J> {
     closed: bool,
 }
 
-/// What the caller has to do after the baton has moved.
+/// A runner with a baton.
+struct Holder {
+    runner: usize,
+    /// The number of the job it is in; `None` between jobs, or while it waits for its interpreter.
+    job: Option<u64>,
+}
+
+impl<J> State<J> {
+    fn holder(&mut self, runner: usize) -> Option<&mut Holder> {
+        self.holders.iter_mut().find(|holder| holder.runner == runner)
+    }
+
+    /// Takes the baton from `runner`, if it has one.
+    fn release(&mut self, runner: usize) {
+        self.holders.retain(|holder| holder.runner != runner);
+    }
+
+    /// Whether more jobs wait than there are holders about to ask for one.
+    fn needs_holder(&self) -> bool {
+        self.queue.len() > self.holders.iter().filter(|holder| holder.job.is_none()).count()
+    }
+}
+
+/// What the caller has to do after a baton has moved.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Nothing: somebody has it, or was woken.
     Done,
-    /// Start the runner of this number: it holds the baton.
+    /// Start the runner of this number: it holds a baton.
     Start(usize),
 }
 
@@ -46,26 +71,26 @@ pub(super) enum Next {
 pub(super) enum Take<J> {
     /// A job, and when it was posted.
     Job(Instant, J),
-    /// The queue is empty, or the baton has gone to another runner: wait again.
+    /// The queue is empty, or its baton has gone to another runner: wait again.
     Nothing,
 }
 
 /// Why a runner's wait ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// It holds the baton.
+    /// It holds a baton.
     Holds,
     /// It should end: nothing came for its idle time, or the pool is closed.
     End,
 }
 
 impl<J> Baton<J> {
-    pub(super) fn new(max_queue: usize, max_runners: usize) -> Self {
+    /// `batons` runners take jobs at the same time, of `max_runners` that there may be.
+    pub(super) fn new(max_queue: usize, max_runners: usize, batons: usize) -> Self {
         Baton {
             state: Mutex::new(State {
                 queue: VecDeque::new(),
-                holder: None,
-                in_job: false,
+                holders: Vec::with_capacity(batons),
                 taken: 0,
                 idle: Vec::new(),
                 bells: Vec::new(),
@@ -76,6 +101,7 @@ impl<J> Baton<J> {
             watcher: Condvar::new(),
             max_queue,
             max_runners,
+            batons,
         }
     }
 
@@ -86,7 +112,7 @@ impl<J> Baton<J> {
             return Err(job);
         }
         state.queue.push_back((posted, job));
-        let next = if state.holder.is_none() { self.pass(&mut state) } else { Next::Done };
+        let next = self.pass(&mut state);
         if !state.watching {
             state.watching = true;
             self.watcher.notify_one();
@@ -94,10 +120,14 @@ impl<J> Baton<J> {
         Ok(next)
     }
 
-    /// Gives the free baton to an idle runner, or to a new one; with all runners busy the first that ends its job takes it.
+    /// Gives a free baton, where one is needed, to an idle runner or to a new one; with all runners busy the first that ends
+    /// its job takes it.
     fn pass(&self, state: &mut MutexGuard<'_, State<J>>) -> Next {
+        if state.holders.len() >= self.batons || !state.needs_holder() {
+            return Next::Done;
+        }
         if let Some(runner) = state.idle.pop() {
-            state.holder = Some(runner);
+            state.holders.push(Holder { runner, job: None });
             if let Some(bell) = &state.bells[runner] {
                 bell.notify_one();
             }
@@ -112,28 +142,28 @@ impl<J> Baton<J> {
                 state.bells[number] = bell;
             }
             state.runners += 1;
-            state.holder = Some(number);
+            state.holders.push(Holder { runner: number, job: None });
             return Next::Start(number);
         }
         Next::Done
     }
 
-    /// The next job for `runner`; ends its current one. Gives the baton back when the queue is empty.
+    /// The next job for `runner`; ends its current one. Gives its baton back when the queue is empty.
     pub(super) fn take(&self, runner: usize) -> Take<J> {
-        let mut state = lock(&self.state);
-        if state.holder != Some(runner) {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        let Some(holder) = state.holders.iter_mut().find(|holder| holder.runner == runner) else {
             return Take::Nothing;
-        }
+        };
         match state.queue.pop_front() {
             Some((posted, job)) => {
                 state.taken += 1;
-                state.in_job = true;
+                holder.job = Some(state.taken);
                 Take::Job(posted, job)
             }
             None => {
                 // Idle from here on, not only once it waits: a job posted in between must not start another runner.
-                state.in_job = false;
-                state.holder = None;
+                state.release(runner);
                 state.idle.push(runner);
                 Take::Nothing
             }
@@ -142,25 +172,24 @@ impl<J> Baton<J> {
 
     /// `runner` is between two batches: not in a job, and not to be taken for stalled.
     pub(super) fn pause(&self, runner: usize) {
-        let mut state = lock(&self.state);
-        if state.holder == Some(runner) {
-            state.in_job = false;
+        if let Some(holder) = lock(&self.state).holder(runner) {
+            holder.job = None;
         }
     }
 
-    /// Waits until `runner` holds the baton. With `idle` it ends after that time without work, unless it is the last one.
+    /// Waits until `runner` holds a baton. With `idle` it ends after that time without work, unless it is the last one.
     pub(super) fn wait(&self, runner: usize, idle: Option<Duration>) -> Wait {
         let mut state = lock(&self.state);
         let since = idle.map(|_| Instant::now());
         loop {
-            if state.holder == Some(runner) {
+            if state.holder(runner).is_some() {
                 return Wait::Holds;
             }
             if state.closed {
                 return self.leave(&mut state, runner);
             }
-            if state.holder.is_none() && !state.queue.is_empty() {
-                state.holder = Some(runner);
+            if state.holders.len() < self.batons && state.needs_holder() {
+                state.holders.push(Holder { runner, job: None });
                 state.idle.retain(|&other| other != runner);
                 return Wait::Holds;
             }
@@ -191,39 +220,39 @@ impl<J> Baton<J> {
         Wait::End
     }
 
-    /// A runner could not be started: its number is free again and so is the baton.
+    /// A runner could not be started: its number is free again and so is its baton.
     pub(super) fn failed_to_start(&self, runner: usize) {
         let mut state = lock(&self.state);
-        if state.holder == Some(runner) {
-            state.holder = None;
-        }
+        state.release(runner);
         let _ = self.leave(&mut state, runner);
     }
 
-    /// What the watcher compares between two looks: the number of the job the holder is in, while others wait behind it.
-    pub(super) fn stuck_in(&self) -> Option<u64> {
+    /// What the watcher compares between two looks: the numbers of the jobs that holders are in, while others wait behind them.
+    pub(super) fn stuck_in(&self) -> Vec<u64> {
         let state = lock(&self.state);
-        (state.in_job && state.holder.is_some() && !state.queue.is_empty()).then_some(state.taken)
+        if state.queue.is_empty() {
+            return Vec::new();
+        }
+        state.holders.iter().filter_map(|holder| holder.job).collect()
     }
 
     /// Takes the baton from a holder that is still in job number `job` and passes it on.
     pub(super) fn hand_over(&self, job: u64) -> Next {
         let mut state = lock(&self.state);
-        if state.holder.is_none() || !state.in_job || state.taken != job || state.queue.is_empty() {
+        let Some(place) = state.holders.iter().position(|holder| holder.job == Some(job)) else {
+            return Next::Done;
+        };
+        if state.queue.is_empty() || (state.idle.is_empty() && state.runners >= self.max_runners) {
             return Next::Done;
         }
-        if state.idle.is_empty() && state.runners >= self.max_runners {
-            return Next::Done;
-        }
-        state.holder = None;
-        state.in_job = false;
+        state.holders.swap_remove(place);
         self.pass(&mut state)
     }
 
-    /// Whether somebody holds the baton or something is queued.
+    /// Whether somebody holds a baton or something is queued.
     pub(super) fn is_busy(&self) -> bool {
         let state = lock(&self.state);
-        state.holder.is_some() || !state.queue.is_empty()
+        !state.holders.is_empty() || !state.queue.is_empty()
     }
 
     /// Whether the pool has closed.

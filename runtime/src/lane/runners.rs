@@ -1,4 +1,5 @@
-//! A pool of threads for handlers that may block: one drains the queue, the others wait or are stuck in a handler.
+//! A pool of threads for handlers that may block: one drains the queue, or as many as there are cores where handlers can
+//! run side by side; the others wait or are stuck in a handler.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,8 @@ const LOOKS_BEFORE_SLEEP: u32 = 200;
 pub struct Limits {
     /// Threads at most. Beyond it jobs wait for a handler to end.
     pub max_threads: usize,
+    /// Threads that take jobs at the same time, for as long as none of them stalls.
+    pub active: usize,
     /// Jobs waiting at most.
     pub max_queue: usize,
     /// Longest wait of a job; an older one is refused when its turn comes.
@@ -35,6 +38,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             max_threads: 1000,
+            active: 1,
             max_queue: 16_384,
             max_age: Duration::from_secs(60),
             batch: 32,
@@ -134,7 +138,8 @@ struct Pool<J> {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// A pool of runners. Jobs run in the order in which they were posted, one at a time as long as none of them stalls.
+/// A pool of runners. Jobs are begun in the order in which they were posted, [`Limits::active`] at a time as long as none of
+/// them stalls.
 pub struct Runners<J: Send + 'static> {
     pool: Arc<Pool<J>>,
     watcher: Mutex<Option<JoinHandle<()>>>,
@@ -144,7 +149,7 @@ impl<J: Send + 'static> Runners<J> {
     /// A pool whose threads are named `name-0`, `name-1`, ... The first starts with the first job.
     pub fn new(name: &str, limits: Limits, work: impl Work<J>) -> io::Result<Self> {
         let pool = Arc::new(Pool {
-            baton: Baton::new(limits.max_queue, limits.max_threads.max(1)),
+            baton: Baton::new(limits.max_queue, limits.max_threads.max(1), limits.active.max(1)),
             work: Box::new(work),
             limits,
             name: name.to_owned(),
@@ -230,9 +235,9 @@ fn start<J: Send + 'static>(pool: &Arc<Pool<J>>, next: Next) {
     }
 }
 
-/// Looks at the holder of the baton and passes the queue on when it is still in the same job. Sleeps while nothing runs.
+/// Looks at the holders of the batons and passes the queue on when one is still in the same job. Sleeps while nothing runs.
 fn watch<J: Send + 'static>(pool: &Arc<Pool<J>>) {
-    let mut before = None;
+    let mut before = Vec::new();
     let mut pace = LOOK;
     let mut idle_looks = 0;
     loop {
@@ -247,15 +252,17 @@ fn watch<J: Send + 'static>(pool: &Arc<Pool<J>>) {
             return;
         }
         idle_looks = if pool.baton.is_busy() { 0 } else { idle_looks + 1 };
-        let now = pool.baton.stuck_in();
-        if now.is_some() && now == before {
-            start(pool, pool.baton.hand_over(now.unwrap_or_default()));
-            before = None;
-            pace = QUICK_LOOK;
-        } else {
-            pace = if now.is_some() { pace } else { LOOK };
-            before = now;
-        }
+        let mut now = pool.baton.stuck_in();
+        pace = if now.is_empty() { LOOK } else { pace };
+        now.retain(|job| {
+            let stalled = before.contains(job);
+            if stalled {
+                start(pool, pool.baton.hand_over(*job));
+                pace = QUICK_LOOK;
+            }
+            !stalled
+        });
+        before = now;
     }
 }
 

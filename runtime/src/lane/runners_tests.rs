@@ -94,6 +94,33 @@ fn handlers_that_block_do_not_hold_up_the_queue() {
     barrier.wait();
 }
 
+/// Takes a job only once two runners are there. One that has not taken any does not stall, so nothing is handed over.
+struct Together(Barrier);
+
+impl Work<Job> for Together {
+    fn run(&self, batch: &mut Batch<'_, Job>) {
+        self.0.wait();
+        while let Some(job) = batch.next() {
+            job();
+        }
+    }
+    fn refuse(&self, _job: Job, _why: Refusal) {}
+}
+
+#[test]
+fn as_many_runners_take_jobs_as_may_be_active() {
+    let limits = Limits { active: 2, ..Limits::default() };
+    let runners = Runners::new("test", limits, Together(Barrier::new(2))).unwrap();
+    let (done, finished) = channel();
+    for _ in 0..2 {
+        let done = done.clone();
+        runners.post(Box::new(move || done.send(()).unwrap()));
+    }
+    for _ in 0..2 {
+        finished.recv_timeout(Duration::from_secs(30)).unwrap();
+    }
+}
+
 #[test]
 fn the_cap_on_threads_holds() {
     let (runners, _refusals) = pool(Limits { max_threads: 3, ..Limits::default() });
