@@ -336,8 +336,15 @@ fn a_slow_head_is_given_up() {
     first.send("GET / HT");
     assert_eq!(first.reply().status, 408);
     // A later head of a connection: actix-http has no deadline for it.
-    let mut second = Client::connect(server.local_addr());
-    assert_eq!(second.get("/").text(), "x");
+    let mut second = loop {
+        let mut client = Client::connect(server.local_addr());
+        let reply = client.get("/");
+        if reply.status == 200 {
+            break client;
+        }
+        // On a busy machine this thread can be late with its own head.
+        assert_eq!(reply.status, 408);
+    };
     second.send("GET / HT");
     second.assert_ended();
 }
