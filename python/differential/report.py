@@ -52,7 +52,7 @@ def explained(difference: Difference, ports: tuple[int, int] = (8001, 8002)) -> 
     yield from _side("uvicorn", difference.reference)
     yield "  to repeat it, in the folder python:"
     yield f"    bimetal run {target(difference.app)} --port {ports[0]} &"
-    yield f"    uvicorn {target(difference.app)} --port {ports[1]} --http httptools --no-proxy-headers &"
+    yield f"    uvicorn {target(difference.app)} --port {ports[1]} --http httptools &"
     for port in ports:
         yield f"    {short(request.curl(port), 4000) if len(request.wire()) > 4000 else request.curl(port)}"
 

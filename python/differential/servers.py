@@ -160,6 +160,5 @@ def serve(app: str, ours: str | None = None) -> Iterator[Servers]:
 
 
 def _uvicorn(app: str, *args: str) -> ServerProcess:
-    # Bimetal takes no X-Forwarded-* fields, as its README says.
-    options = ["--no-proxy-headers", "--no-access-log", "--log-level", "critical", *args]
+    options = ["--no-access-log", "--log-level", "critical", *args]
     return start_uvicorn(target(app), *options, cwd=PYTHON)
