@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import report
-from .install import NotInstalled, prepare
+from .install import prepare_all
 from .measure import Load, Series, rounds
 from .page import say, write
 from .server import Broken, Server
@@ -34,13 +34,7 @@ def main() -> int:
         return 2
     chosen = _named(arguments.systems, SYSTEMS)
     works = _named(arguments.works, WORKS)
-    places, left_out = {}, {}
-    for system in chosen:
-        say(f"installing {system.name}")
-        try:
-            places[system.name] = prepare(system, Path(sys.executable))
-        except NotInstalled as error:
-            left_out[system.name] = str(error)
+    places, left_out = prepare_all(chosen)
     systems = [system for system in chosen if system.name in places]
     load = Load(arguments.connections, arguments.seconds, core=1)
     environment = {"LOAD_ROUTES": str(arguments.routes), "LOAD_AROUND": arguments.around}

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import venv
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
+from .page import say
 from .systems import HERE, ROOT, System
 
 _CACHE = ROOT / ".cache" / "load"
@@ -37,6 +39,18 @@ def prepare(system: System, python: Path) -> dict[str, str]:
         "crates": str(_crates()),
         "apps": str(HERE / "apps"),
     }
+
+
+def prepare_all(systems: Iterable[System]) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+    """What `prepare` gives for each system, by its name; and why those that cannot be had here are left out."""
+    places, left_out = {}, {}
+    for system in systems:
+        say(f"installing {system.name}")
+        try:
+            places[system.name] = prepare(system, Path(sys.executable))
+        except NotInstalled as error:
+            left_out[system.name] = str(error)
+    return places, left_out
 
 
 def build(crate: str) -> Path:

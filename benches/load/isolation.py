@@ -13,7 +13,7 @@ from pathlib import Path
 
 from . import report
 from .client import Client, Outcome, require_two_cores
-from .install import NotInstalled, build, prepare
+from .install import build, prepare_all
 from .page import say, write
 from .server import Broken, Server
 from .started import Started
@@ -74,13 +74,7 @@ def main() -> int:
     arguments = _arguments()
     require_two_cores()
     client = Client(build("client") / "load-client")
-    places, left_out = {}, {}
-    for system in SYSTEMS:
-        say(f"installing {system.name}")
-        try:
-            places[system.name] = prepare(system, Path(sys.executable))
-        except NotInstalled as error:
-            left_out[system.name] = str(error)
+    places, left_out = prepare_all(SYSTEMS)
     systems = [system for system in SYSTEMS if system.name in places]
     results: Results = {situation.name: {} for situation in SITUATIONS}
     wrong: list[str] = []

@@ -18,8 +18,6 @@ from bimetal._core import build_info, set_log
 from bimetal.command_errors import one_line_errors
 from bimetal.compile.edge import at_edge
 from bimetal.loading import load_app
-from bimetal.observed import as_json as observed_as_json
-from bimetal.observed import observe, print_observed
 from bimetal.plugin_command import plugin
 from bimetal.server import DRAIN_TIMEOUT, Server
 from bimetal.table import as_json, print_table
@@ -295,11 +293,14 @@ def routes(
         )
         plans = server.compile()
         if observed is not None:
-            found = observe(observed, plans)
+            # Not needed by servers: an HTTP client comes with it.
+            from bimetal import observed as observing
+
+            found = observing.observe(observed, plans)
             if as_json_text:
-                print(json.dumps(observed_as_json(found), indent=2))
+                print(json.dumps(observing.as_json(found), indent=2))
             else:
-                print_observed(found)
+                observing.print_observed(found)
         elif as_json_text:
             print(json.dumps(as_json(plans), indent=2))
         else:

@@ -24,6 +24,50 @@ fn start(
     }))
 }
 
+/// Waits until the jobs that have run sum up, and for the runners to end.
+fn end(
+    baton: &Baton<usize>,
+    ran: &AtomicUsize,
+    sum: usize,
+    runners: impl IntoIterator<Item = Option<loom::thread::JoinHandle<()>>>,
+) {
+    while ran.load(Ordering::Relaxed) != sum {
+        loom::thread::yield_now();
+    }
+    assert!(baton.close().is_empty());
+    for runner in runners.into_iter().flatten() {
+        runner.join().unwrap();
+    }
+}
+
+/// The watcher takes a baton away while its holder ends its job: still every job runs once.
+fn hand_overs_lose_nothing(threads: usize, batons: usize, jobs: &'static [usize]) {
+    let hand_overs = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = hand_overs.clone();
+    // Four threads: all interleavings with at most two preemptions.
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(move || {
+        let baton = Arc::new(Baton::new(8, threads, batons));
+        let ran = Arc::new(AtomicUsize::new(0));
+        let now = Instant::now();
+        let post = |job: &usize| start(&baton, &ran, baton.post(now, *job).unwrap());
+        let mut runners: Vec<_> = jobs.iter().map(post).collect();
+        for job in baton.stuck_in() {
+            let next = baton.hand_over(job);
+            if next != Next::Done {
+                counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+            runners.push(start(&baton, &ran, next));
+        }
+        end(&baton, &ran, jobs.iter().sum(), runners);
+    });
+    assert!(
+        hand_overs.load(std::sync::atomic::Ordering::Relaxed) > 0,
+        "the model never came to the case it is about"
+    );
+}
+
 /// A job posted while the only runner goes idle is seen.
 #[test]
 fn a_job_posted_while_the_runner_goes_idle_runs() {
@@ -34,46 +78,13 @@ fn a_job_posted_while_the_runner_goes_idle_runs() {
         let first = start(&baton, &ran, baton.post(now, 1).unwrap());
         let second = start(&baton, &ran, baton.post(now, 10).unwrap());
         assert!(second.is_none(), "one runner at most");
-        while ran.load(Ordering::Relaxed) != 11 {
-            loom::thread::yield_now();
-        }
-        assert!(baton.close().is_empty());
-        first.unwrap().join().unwrap();
+        end(&baton, &ran, 11, [first]);
     });
 }
 
-/// The watcher takes the baton away while the holder ends its job: still every job runs once.
 #[test]
 fn a_hand_over_that_races_with_the_end_of_the_job_loses_nothing() {
-    static HAND_OVERS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-    // Four threads: all interleavings with at most two preemptions.
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(2);
-    model.check(|| {
-        let baton = Arc::new(Baton::new(8, 2, 1));
-        let ran = Arc::new(AtomicUsize::new(0));
-        let now = Instant::now();
-        let mut runners = vec![start(&baton, &ran, baton.post(now, 1).unwrap())];
-        runners.push(start(&baton, &ran, baton.post(now, 10).unwrap()));
-        for job in baton.stuck_in() {
-            let next = baton.hand_over(job);
-            if next != Next::Done {
-                HAND_OVERS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            }
-            runners.push(start(&baton, &ran, next));
-        }
-        while ran.load(Ordering::Relaxed) != 11 {
-            loom::thread::yield_now();
-        }
-        assert!(baton.close().is_empty());
-        for runner in runners.into_iter().flatten() {
-            runner.join().unwrap();
-        }
-    });
-    assert!(
-        HAND_OVERS.load(std::sync::atomic::Ordering::Relaxed) > 0,
-        "the model never came to the case it is about"
-    );
+    hand_overs_lose_nothing(2, 1, &[1, 10]);
 }
 
 /// A sum that threads sleep on until it is reached.
@@ -133,45 +144,11 @@ fn a_job_posted_while_two_runners_go_idle_runs() {
         let ran = Arc::new(AtomicUsize::new(0));
         let now = Instant::now();
         let runners = [1, 10, 1000].map(|job| start(&baton, &ran, baton.post(now, job).unwrap()));
-        while ran.load(Ordering::Relaxed) != 1011 {
-            loom::thread::yield_now();
-        }
-        assert!(baton.close().is_empty());
-        for runner in runners.into_iter().flatten() {
-            runner.join().unwrap();
-        }
+        end(&baton, &ran, 1011, runners);
     });
 }
 
-/// The watcher takes batons away while their holders end their jobs: still every job runs once.
 #[test]
 fn hand_overs_of_two_batons_lose_nothing() {
-    static HAND_OVERS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(2);
-    model.check(|| {
-        let baton = Arc::new(Baton::new(8, 3, 2));
-        let ran = Arc::new(AtomicUsize::new(0));
-        let now = Instant::now();
-        let mut runners =
-            Vec::from([1, 10, 1000].map(|job| start(&baton, &ran, baton.post(now, job).unwrap())));
-        for job in baton.stuck_in() {
-            let next = baton.hand_over(job);
-            if next != Next::Done {
-                HAND_OVERS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            }
-            runners.push(start(&baton, &ran, next));
-        }
-        while ran.load(Ordering::Relaxed) != 1011 {
-            loom::thread::yield_now();
-        }
-        assert!(baton.close().is_empty());
-        for runner in runners.into_iter().flatten() {
-            runner.join().unwrap();
-        }
-    });
-    assert!(
-        HAND_OVERS.load(std::sync::atomic::Ordering::Relaxed) > 0,
-        "the model never came to the case it is about"
-    );
+    hand_overs_lose_nothing(3, 2, &[1, 10, 1000]);
 }

@@ -21,8 +21,19 @@ use crate::plugin::StartFn;
 
 /// Starts the handler and polls once. Most handlers that need not wait are done then, and cost no task.
 pub(super) fn begin(bound: &Arc<Bound>, start: StartFn, place: (usize, usize), request: Request) -> Answer {
-    let mut flight = Flight::new(bound, place, request);
-    if let Err(fault) = flight.as_mut().start(start, place.0) {
+    let mut flight = Box::pin(Flight {
+        future: BmFuture { data: ptr::null_mut(), poll: None, drop: None },
+        room: Room::new(place),
+        raw: None,
+        deadline_ns: clock::deadline_ns(bound.deadline),
+        frame: None,
+        request,
+        bound: NonNull::from(&**bound),
+        keep: None,
+        sleep: None,
+        _pinned: PhantomPinned,
+    });
+    if let Err(fault) = flight.as_mut().start(start) {
         return Answer::Now(bound.report(&fault, Source::Live(&flight.request)));
     }
     // Nobody need wake this poll: the task polls again, with its own waker, before it waits.
@@ -39,10 +50,7 @@ pub(super) fn begin(bound: &Arc<Bound>, start: StartFn, place: (usize, usize), r
 /// A call under way. It stays where it is: the plugin's future points to `raw`, that to `frame` and `request`.
 struct Flight {
     future: BmFuture,
-    /// Where the plugin builds a small future.
-    inline: UnsafeCell<MaybeUninit<Inline>>,
-    /// Where it builds a larger one.
-    place: Option<Place>,
+    room: Room,
     raw: Option<BmRequest>,
     deadline_ns: u64,
     /// Borrows `request` and `bound`, with the lifetime hidden.
@@ -57,27 +65,7 @@ struct Flight {
 }
 
 impl Flight {
-    /// A call that has not begun, with a place for a future of this size and alignment, which were checked when the plugin was
-    /// loaded.
-    fn new(bound: &Arc<Bound>, (size, align): (usize, usize), request: Request) -> Pin<Box<Flight>> {
-        let fits = size <= size_of::<Inline>() && align <= align_of::<Inline>();
-        let flight = Flight {
-            future: BmFuture { data: ptr::null_mut(), poll: None, drop: None },
-            inline: UnsafeCell::new(MaybeUninit::uninit()),
-            place: (!fits).then(|| Place::new(size, align)).flatten(),
-            raw: None,
-            deadline_ns: clock::deadline_ns(bound.deadline),
-            frame: None,
-            request,
-            bound: NonNull::from(&**bound),
-            keep: None,
-            sleep: None,
-            _pinned: PhantomPinned,
-        };
-        Box::pin(flight)
-    }
-
-    fn start(self: Pin<&mut Self>, start: StartFn, size: usize) -> Result<(), Fault> {
+    fn start(self: Pin<&mut Self>, start: StartFn) -> Result<(), Fault> {
         // SAFETY: nothing is moved out of it.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: see the field.
@@ -90,15 +78,10 @@ impl Flight {
         let (request, bound) = unsafe { (&*request, &*ptr::from_ref(bound)) };
         let frame = this.frame.insert(Frame::new(Source::Live(request), bound, this.deadline_ns));
         let raw = this.raw.insert(frame.request(&bound.order, reads_body));
-        let place = match &this.place {
-            Some(place) => place.pointer(),
-            // The plugin allocates its future itself.
-            None if size == 0 => ptr::null_mut(),
-            None => this.inline.get().cast(),
-        };
         // SAFETY: the checked plugin's function with its own state and data; the request lives until the future is dropped,
         // the place is as large and aligned as the plugin asked for, and nothing else touches it.
-        let result = unsafe { start(bound.plugin.state.0, data, raw, place.cast(), &mut this.future) };
+        let result =
+            unsafe { start(bound.plugin.state.0, data, raw, this.room.pointer().cast(), &mut this.future) };
         match result {
             RESULT_OK if this.future.poll.is_some() && this.future.drop.is_some() => Ok(()),
             RESULT_OK => {
@@ -160,32 +143,50 @@ impl Drop for Flight {
     }
 }
 
-/// Room for the futures of handlers that keep little: they need no memory of their own.
-type Inline = [u128; 16];
+/// Enough for the futures of handlers that keep little.
+type Small = [u128; 16];
 
-/// Memory for a future that the plugin builds in place.
-struct Place {
-    memory: NonNull<u8>,
-    layout: Layout,
+/// Where the plugin builds its future.
+#[expect(clippy::large_enum_variant, reason = "in a box it would be an allocation for each small future")]
+enum Room {
+    /// It allocates its futures itself.
+    Elsewhere,
+    /// In the call's own memory.
+    Here(UnsafeCell<MaybeUninit<Small>>),
+    Allocated(NonNull<u8>, Layout),
 }
 
-impl Place {
-    /// Nothing where the size or the alignment is none.
-    fn new(size: usize, align: usize) -> Option<Place> {
-        let layout = Layout::from_size_align(size, align).ok().filter(|layout| layout.size() > 0)?;
-        // SAFETY: the size is not 0.
-        let memory = unsafe { alloc(layout) };
-        Some(Place { memory: NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout)), layout })
+impl Room {
+    /// For a future of this size and alignment, which were checked when the plugin was loaded.
+    fn new((size, align): (usize, usize)) -> Room {
+        if size > 0 && size <= size_of::<Small>() && align <= align_of::<Small>() {
+            return Room::Here(UnsafeCell::new(MaybeUninit::uninit()));
+        }
+        match Layout::from_size_align(size, align) {
+            Ok(layout) if size > 0 => {
+                // SAFETY: the size is not 0.
+                let memory = unsafe { alloc(layout) };
+                let memory = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
+                Room::Allocated(memory, layout)
+            }
+            _ => Room::Elsewhere,
+        }
     }
 
     fn pointer(&self) -> *mut u8 {
-        self.memory.as_ptr()
+        match self {
+            Room::Elsewhere => ptr::null_mut(),
+            Room::Here(small) => small.get().cast(),
+            Room::Allocated(memory, _) => memory.as_ptr(),
+        }
     }
 }
 
-impl Drop for Place {
+impl Drop for Room {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout; the future in it was dropped by `Flight`.
-        unsafe { dealloc(self.memory.as_ptr(), self.layout) };
+        if let Room::Allocated(memory, layout) = self {
+            // SAFETY: allocated with this layout; the future in it was dropped by `Flight`.
+            unsafe { dealloc(memory.as_ptr(), *layout) };
+        }
     }
 }
