@@ -258,7 +258,7 @@ impl Channel {
                     }
                 };
                 if !more {
-                    response.body = if bytes.is_empty() { Body::Empty } else { Body::Full(bytes) };
+                    response.body = Body::Full(bytes);
                     respond.send(response);
                     self.gone.cancel();
                     return Ok(None);
