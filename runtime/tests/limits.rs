@@ -95,21 +95,28 @@ fn the_limits_hold_behind_bodies_of_every_framing() {
     }
 }
 
+/// Whether the server reads on while `body` comes, until the client has said that this was all; the answer has `status`.
+fn ends_in_order(server: &Running, head: &str, body: &[u8], status: u16) -> bool {
+    let mut client = Client::connect(server.local_addr());
+    push(&mut client, head.as_bytes());
+    push(&mut client, body);
+    assert_eq!(client.reply().status, status, "{head:?}");
+    let _ = client.stream.shutdown(Shutdown::Write);
+    client.fill().is_ok_and(|more| !more)
+}
+
 #[test]
 fn the_status_arrives_while_the_client_still_sends() {
     let (server, _) = counting(Config::default());
-    let megabytes = vec![b'x'; 8 << 20];
+    let megabyte = vec![b'x'; 1 << 20];
     for (head, status) in [
-        ("POST / HTTP/1.1\r\nhost: t\r\nbad name: x\r\ncontent-length: 8388608\r\n\r\n", 400),
-        ("POST / HTTP/1.1\r\nhost: t\ncontent-length: 8388608\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nhost: t\r\nbad name: x\r\ncontent-length: 1048576\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nhost: t\ncontent-length: 1048576\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", 400),
         ("POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 99999999\r\n\r\n", 413),
     ] {
-        let mut client = Client::connect(server.local_addr());
-        push(&mut client, head.as_bytes());
-        push(&mut client, &megabytes);
-        assert_eq!(client.reply().status, status, "{head:?}");
-        assert_refused_for_good(&mut client);
+        // Within the second for which the server reads on, which on a busy machine may be over before.
+        assert!((0..10).any(|_| ends_in_order(&server, head, &megabyte, status)), "{head:?}");
     }
 }
 

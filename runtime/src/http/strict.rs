@@ -58,7 +58,8 @@ impl HeadLimits {
         if line.len() > self.line {
             return Err(Refusal::LineSize);
         }
-        let method = memchr(b' ', line).ok_or(Refusal::RequestLine)?;
+        // Methods are short.
+        let method = line.iter().position(|byte| *byte == b' ').ok_or(Refusal::RequestLine)?;
         if line.get(method + 1) == Some(&b'/') {
             return Ok(());
         }
@@ -105,21 +106,41 @@ fn check_host(line: &[u8]) -> Result<(), Refusal> {
 }
 
 fn is_host(value: &[u8]) -> bool {
-    let (name, port) = if let Some(rest) = value.strip_prefix(b"[") {
-        let Some(end) = memchr(b']', rest) else { return false };
-        (&rest[..end], &rest[end + 1..])
-    } else {
-        value.split_at(memchr(b':', value).unwrap_or(value.len()))
+    let (is_name, port) = match value.strip_prefix(b"[") {
+        None => {
+            let end = value.iter().position(|byte| !IN_NAME[usize::from(*byte)]).unwrap_or(value.len());
+            (true, &value[end..])
+        }
+        Some(address) => {
+            let Some(end) = memchr(b']', address) else { return false };
+            let (address, port) = (&address[..end], &address[end + 1..]);
+            let is_address = |byte: &u8| *byte == b':' || IN_NAME[usize::from(*byte)];
+            (!address.is_empty() && address.iter().all(is_address), port)
+        }
     };
-    let of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
-    let of_address = |byte: &u8| of_name(byte) || *byte == b':';
-    let is_name = if value.starts_with(b"[") {
-        !name.is_empty() && name.iter().all(of_address)
-    } else {
-        name.iter().all(of_name)
-    };
-    is_name && port.strip_prefix(b":").unwrap_or(port).iter().all(u8::is_ascii_digit)
+    match port {
+        [] => is_name,
+        [b':', port @ ..] => is_name && port.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
 }
+
+/// What a registered name may hold: RFC 3986, `reg-name`. This is looked at for every request.
+const IN_NAME: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        allowed[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"-._~%!$&'()*+,;=";
+    let mut index = 0;
+    while index < others.len() {
+        allowed[others[index] as usize] = true;
+        index += 1;
+    }
+    allowed
+};
 
 /// Whether a name of a method or a field may hold `byte`.
 pub(super) fn is_token(byte: u8) -> bool {
