@@ -14,7 +14,7 @@ from harness.wire import Connection, Reply
 FOLLOWER = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 
 #: For a server that neither answers nor closes, in seconds: ours always does one of them.
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 @dataclass
