@@ -119,6 +119,55 @@ def _application_options(command: F) -> F:
     "--max-body", default=16777216, show_default=True, type=click.IntRange(0), help="Largest request body, bytes."
 )
 @click.option(
+    "--limit-request-head",
+    default=32768,
+    show_default=True,
+    type=click.IntRange(1, 131072),
+    help="Largest request head, bytes.",
+)
+@click.option(
+    "--limit-request-line",
+    default=8192,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Longest request line, bytes.",
+)
+@click.option(
+    "--limit-request-fields",
+    default=96,
+    show_default=True,
+    type=click.IntRange(1, 96),
+    help="Most header fields of a request.",
+)
+@click.option(
+    "--limit-connections",
+    default=25000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Open connections for each I/O thread; further ones wait to be accepted.",
+)
+@click.option(
+    "--timeout-head",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="For a request head, seconds.",
+)
+@click.option(
+    "--timeout-body",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="For a pause within a request body, or of a client that takes nothing of a response, seconds.",
+)
+@click.option(
+    "--timeout-keep-alive",
+    default=75.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="For an idle connection, seconds.",
+)
+@click.option(
     "--native-timeout", default=30.0, show_default=True, type=float, help="For native handlers that wait, seconds."
 )
 @click.option(
@@ -177,6 +226,13 @@ def run(
     proxy_headers: bool,
     forwarded_allow_ips: str | None,
     max_body: int,
+    limit_request_head: int,
+    limit_request_line: int,
+    limit_request_fields: int,
+    limit_connections: int,
+    timeout_head: float,
+    timeout_body: float,
+    timeout_keep_alive: float,
     native_timeout: float,
     drain_timeout: float,
     heartbeat_timeout: float,
@@ -232,6 +288,13 @@ def run(
             uvloop=not no_uvloop,
             io_threads=io_threads,
             max_body_size=max_body,
+            max_head_size=limit_request_head,
+            max_request_line=limit_request_line,
+            max_header_fields=limit_request_fields,
+            max_connections=limit_connections,
+            head_timeout=timeout_head,
+            body_timeout=timeout_body,
+            keep_alive=timeout_keep_alive,
             native_timeout=native_timeout,
             drain_timeout=drain_timeout,
             access_log=access_log,

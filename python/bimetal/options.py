@@ -117,13 +117,19 @@ class Limits(TypedDict, total=False):
     backlog: int
     #: Connections open at a time, for each I/O thread; more wait in the backlog.
     max_connections: int
+    #: The largest request head, at most 131072; beyond it the answer is 431.
+    max_head_size: int
+    #: The longest request line, at most 65535; beyond it the answer is 414.
+    max_request_line: int
+    #: The most header fields of a request, at most 96; beyond it the answer is 431.
+    max_header_fields: int
     #: The largest request body; beyond it the answer is 413.
     max_body_size: int
     #: How long an idle connection is kept.
     keep_alive: float
-    #: How long a client may take to send the head of a request.
+    #: How long a client may take to send the head of a request; beyond it the answer is 408.
     head_timeout: float
-    #: How long a client may take between two parts of a request's body.
+    #: How long a client may take between two parts of a request's body, or take nothing of a response.
     body_timeout: float
     #: How long a stopping server waits for requests in flight.
     drain_timeout: float

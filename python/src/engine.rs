@@ -78,6 +78,7 @@ impl Engine {
     #[new]
     #[pyo3(signature = (
         app, *, host, port, io_threads = 1, backlog = 2048, max_connections = 25_000, max_body_size = 16_777_216,
+        max_head_size = 32_768, max_request_line = 8_192, max_header_fields = 96,
         keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, access_log = false, timing = false,
         root_path = "", sync_threads = 1000, native_timeout = 30.0, trusted_proxies = Vec::new(), on_exception = None, link = None
     ))]
@@ -94,6 +95,9 @@ impl Engine {
         backlog: u32,
         max_connections: usize,
         max_body_size: usize,
+        max_head_size: usize,
+        max_request_line: usize,
+        max_header_fields: usize,
         keep_alive: f64,
         head_timeout: f64,
         body_timeout: f64,
@@ -114,6 +118,9 @@ impl Engine {
             backlog,
             max_connections,
             max_body_size,
+            max_head_size,
+            max_request_line,
+            max_header_fields,
             keep_alive: seconds("keep_alive", keep_alive)?,
             head_timeout: seconds("head_timeout", head_timeout)?,
             body_timeout: seconds("body_timeout", body_timeout)?,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::http::TrustedProxies;
+use crate::http::{HeadLimits, TrustedProxies};
 
 /// How a [`Server`](crate::Server) listens and what it allows.
 ///
@@ -24,15 +24,20 @@ pub struct Config {
     pub backlog: u32,
     /// Connections open at once for each I/O worker; further ones wait in the backlog.
     pub max_connections: usize,
+    /// Largest request head in bytes, at most 131,072; beyond it the answer is 431.
+    pub max_head_size: usize,
+    /// Longest request line in bytes, at most 65,535; beyond it the answer is 414.
+    pub max_request_line: usize,
+    /// Most header fields of a request, at most 96; beyond it the answer is 431.
+    pub max_header_fields: usize,
     /// Largest request body in bytes; beyond it the answer is 413.
     pub max_body_size: usize,
     /// How long an idle keep-alive connection stays open.
     pub keep_alive: Duration,
-    /// How long a client may take to send a request head. Beyond it the answer to the first one of a
-    /// connection is 408; on later ones the connection is closed.
+    /// How long a client may take to send a request head; beyond it the answer is 408.
     pub head_timeout: Duration,
     /// How long a client may pause within a request body that is being read, or take nothing of a response
-    /// that is being written; beyond it the connection is closed.
+    /// that is being written. Beyond it the connection is closed, where a handler waits for the whole body with a 408.
     pub body_timeout: Duration,
     /// How long [`Running::stop`](crate::Running::stop) waits for requests in flight.
     pub drain_timeout: Duration,
@@ -56,6 +61,9 @@ impl Default for Config {
             io_threads: 1,
             backlog: 2048,
             max_connections: 25_000,
+            max_head_size: 32 * 1024,
+            max_request_line: 8 * 1024,
+            max_header_fields: 96,
             max_body_size: 16 * 1024 * 1024,
             keep_alive: Duration::from_secs(75),
             head_timeout: Duration::from_secs(30),
@@ -66,5 +74,11 @@ impl Default for Config {
             trusted_proxies: TrustedProxies::default(),
             timing: false,
         }
+    }
+}
+
+impl Config {
+    pub(crate) fn head_limits(&self) -> HeadLimits {
+        HeadLimits { size: self.max_head_size, line: self.max_request_line, fields: self.max_header_fields }
     }
 }

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     BodyTooLarge,
     /// The request body is cut short or wrongly framed.
     BadBody,
+    /// The request body did not go on within [`Config::body_timeout`](crate::Config::body_timeout).
+    SlowBody,
     /// The client went away.
     Disconnected,
     /// A queue is full or its oldest job too old.
@@ -34,6 +36,7 @@ impl ErrorKind {
         match self {
             ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::BadBody | ErrorKind::Disconnected => StatusCode::BAD_REQUEST,
+            ErrorKind::SlowBody => StatusCode::REQUEST_TIMEOUT,
             ErrorKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::Bind
             | ErrorKind::Route

@@ -123,6 +123,7 @@ fn a_body_that_stalls_is_given_up() {
     let server = serve_with(config, vec![echo(BodyMode::Buffered)]);
     let mut client = Client::connect(server.local_addr());
     client.send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\n01234");
+    assert_eq!(client.reply().status, 408);
     client.assert_ended();
 }
 

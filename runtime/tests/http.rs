@@ -346,6 +346,7 @@ fn a_slow_head_is_given_up() {
         assert_eq!(reply.status, 408);
     };
     second.send("GET / HT");
+    assert_eq!(second.reply().status, 408);
     second.assert_ended();
 }
 

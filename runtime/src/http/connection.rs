@@ -2,19 +2,24 @@
 //! know of it.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{ready, Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use super::gate::{Announced, Gate};
-use super::{websocket, TrustedProxies};
+use super::gate::{Announced, Gate, Verdict};
+use super::refusal::STAND_IN;
+use super::strict::HeadLimits;
+use super::{websocket, Refusal, TrustedProxies};
 use crate::lane::Wakes;
 
 /// What the server waits for on a connection, since which tick of its worker.
@@ -22,7 +27,7 @@ use crate::lane::Wakes;
 pub(crate) enum Phase {
     /// The next request: bounded by keep-alive.
     Idle,
-    /// The rest of a request head.
+    /// The rest of a request head; of the first one on a connection all of it.
     Head(u32),
     /// The handler.
     Busy,
@@ -44,10 +49,12 @@ pub(crate) struct Pulse {
     pub(crate) wakes: Arc<Wakes>,
     /// Who is believed about where a request came from.
     pub(crate) trusted_proxies: TrustedProxies,
+    /// How large a request head may be.
+    pub(crate) head_limits: HeadLimits,
 }
 
 impl Pulse {
-    pub(crate) fn new(trusted_proxies: TrustedProxies) -> Rc<Pulse> {
+    pub(crate) fn new(trusted_proxies: TrustedProxies, head_limits: HeadLimits) -> Rc<Pulse> {
         Rc::new(Pulse {
             tick: Cell::new(0),
             draining: Cell::new(false),
@@ -55,6 +62,7 @@ impl Pulse {
             leaving: Cell::new(false),
             wakes: Wakes::new(),
             trusted_proxies,
+            head_limits,
         })
     }
 }
@@ -71,6 +79,12 @@ pub(crate) struct Connection {
     hung_up: Cell<bool>,
     /// The client was too slow: the stream reports an error.
     timed_out: Cell<bool>,
+    /// Why the head is refused that the dispatcher gets a stand-in for, or the body that has been ended.
+    refused: Cell<Option<Refusal>>,
+    /// The request that is being answered is the last of the connection.
+    last: Cell<bool>,
+    /// The dispatcher has ended over what a client sent that may still be sending.
+    left: RefCell<Option<TcpStream>>,
     /// Since when the client has taken nothing of a response, in ticks.
     stalled: Cell<Option<u32>>,
     /// Wakes the task that serves the connection.
@@ -84,12 +98,15 @@ impl Connection {
     pub(crate) fn new(local: Option<SocketAddr>, pulse: Rc<Pulse>) -> Rc<Connection> {
         Rc::new(Connection {
             local,
-            phase: Cell::new(Phase::Idle),
+            phase: Cell::new(Phase::Head(pulse.tick.get())),
             pulse,
             gate: Cell::default(),
             holding: Cell::new(false),
             hung_up: Cell::new(false),
             timed_out: Cell::new(false),
+            refused: Cell::new(None),
+            last: Cell::new(false),
+            left: RefCell::new(None),
             stalled: Cell::new(None),
             task: RefCell::new(None),
             gathering: RefCell::new(None),
@@ -116,16 +133,42 @@ impl Connection {
         self.stalled.get()
     }
 
-    /// A request has been parsed; `body` is what it announces.
-    pub(crate) fn begin_request(&self, body: Announced) {
+    /// A request has been parsed; `body` is what it announces, `last` that no other may follow it.
+    pub(crate) fn begin_request(&self, body: Announced, last: bool) {
         self.phase.set(Phase::Busy);
+        self.last.set(last);
         self.change_gate(|gate| gate.announce(body));
     }
 
     /// A request has been answered.
     pub(crate) fn end_request(&self) {
         self.phase.set(Phase::Idle);
-        self.change_gate(Gate::answered);
+        if !self.last.get() {
+            self.change_gate(Gate::answered);
+        }
+    }
+
+    /// Why the request that has just been parsed is refused, if it is the stand-in for one.
+    pub(crate) fn take_refusal(&self) -> Option<Refusal> {
+        self.refused.take()
+    }
+
+    /// Why the request body has been ended here.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.refused.get()
+    }
+
+    /// What becomes of `bytes`, which come next.
+    fn examine(&self, bytes: &[u8]) -> Verdict {
+        let phase = self.phase.get();
+        let busy = self.last.get() || matches!(phase, Phase::Busy | Phase::Body(_));
+        let mut gate = self.gate.get();
+        let verdict = gate.pass(bytes, busy, &self.pulse.head_limits);
+        self.gate.set(gate);
+        if phase == Phase::Idle {
+            self.phase.set(Phase::Head(self.pulse.tick.get()));
+        }
+        verdict
     }
 
     fn change_gate(&self, change: impl FnOnce(&mut Gate)) {
@@ -157,6 +200,46 @@ impl Connection {
     pub(crate) fn time_out(&self) {
         self.timed_out.set(true);
         self.wake();
+    }
+
+    /// Refuses the head that is being read.
+    pub(crate) fn time_head_out(&self) {
+        if self.gate.get() == Gate::Head {
+            self.refused.set(Some(Refusal::SlowHead));
+            self.wake();
+        } else {
+            self.time_out();
+        }
+    }
+
+    /// Ends the body that is being read.
+    pub(crate) fn time_body_out(&self) {
+        self.end_body(Refusal::SlowBody);
+        self.wake();
+    }
+
+    fn end_body(&self, refusal: Refusal) {
+        self.refused.set(Some(refusal));
+        self.hung_up.set(true);
+    }
+
+    /// Reads and drops what a client still sends after its request has been refused. Closing at once could destroy the
+    /// answer on its way.
+    pub(crate) async fn linger(&self, patience: Duration) {
+        let Some(mut io) = self.left.take() else { return };
+        let drained = poll_fn(|cx| {
+            ready!(Pin::new(&mut io).poll_shutdown(cx))?;
+            let mut scratch = [0; 4096];
+            loop {
+                let mut buf = ReadBuf::new(&mut scratch);
+                ready!(Pin::new(&mut io).poll_read(cx, &mut buf))?;
+                if buf.filled().is_empty() {
+                    return Poll::Ready(io::Result::Ok(()));
+                }
+            }
+        });
+        // However it ends, there is nothing more to do for the client.
+        let _ = timeout(patience, drained).await;
     }
 
     /// Has the dispatcher look again.
@@ -207,53 +290,101 @@ impl Connection {
     }
 }
 
+/// The stream, which is there until its socket is dropped.
+fn stream(io: &mut Option<TcpStream>) -> Pin<&mut TcpStream> {
+    match io {
+        Some(io) => Pin::new(io),
+        None => unreachable!("the stream leaves its socket when that is dropped"),
+    }
+}
+
 /// How much a client may pipeline behind the request that is being answered; more stays in the kernel.
 const MAX_HELD: usize = 64 * 1024;
 
+/// What the dispatcher gets when a head has begun that is not whole: otherwise it would close the connection as idle.
+/// A blank line before a head does not count.
+const BEGINNING: &[u8] = b"\r\n";
+
 /// The socket, as the dispatcher sees it.
 pub(crate) struct Socket {
-    io: TcpStream,
+    /// There until the socket is dropped.
+    io: Option<TcpStream>,
     connection: Rc<Connection>,
-    /// Read, and not for the dispatcher yet.
+    /// Read, and not handed over yet.
     held: BytesMut,
+    /// How many of the first bytes of `held` may be handed over.
+    cleared: usize,
+    /// How many of the first bytes of `held` the gate wants to see again only with more: the beginning of a head.
+    begun: usize,
     /// The client has ended its side.
     ended: bool,
 }
 
 impl Socket {
     pub(crate) fn new(io: TcpStream, connection: Rc<Connection>) -> Self {
-        Socket { io, connection, held: BytesMut::new(), ended: false }
+        Socket { io: Some(io), connection, held: BytesMut::new(), cleared: 0, begun: 0, ended: false }
     }
 
     pub(crate) fn connection(&self) -> &Rc<Connection> {
         &self.connection
     }
 
-    /// Lets pass what may pass of the bytes in `buf` from `start` on; holds the rest.
-    fn pass(&mut self, buf: &mut ReadBuf<'_>, start: usize) {
-        let connection = &*self.connection;
-        let mut gate = connection.gate.get();
-        let bytes = &buf.filled()[start..];
-        let length = gate.pass(bytes, matches!(connection.phase.get(), Phase::Busy | Phase::Body(_)));
-        connection.gate.set(gate);
-        if length < bytes.len() {
-            self.held.extend_from_slice(&bytes[length..]);
-            connection.holding.set(true);
-            buf.set_filled(start + length);
+    /// Reads from the stream into the room of `buf`.
+    fn fill(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let start = buf.filled().len();
+        ready!(stream(&mut self.io).poll_read(cx, buf))?;
+        self.ended = buf.filled().len() == start;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Holds what `buf` has from `start` on.
+    fn hold(&mut self, buf: &mut ReadBuf<'_>, start: usize) {
+        self.held.extend_from_slice(&buf.filled()[start..]);
+        buf.set_filled(start);
+    }
+
+    /// Hands over what may be handed over.
+    fn hand_over(&mut self, buf: &mut ReadBuf<'_>) {
+        let length = self.cleared.min(buf.remaining());
+        buf.put_slice(&self.held[..length]);
+        self.held.advance(length);
+        self.cleared -= length;
+    }
+
+    /// Has the head that is being read refused: the dispatcher gets another one, whose answer is the refusal.
+    fn refuse(&mut self, refusal: Refusal) {
+        self.connection.refused.set(Some(refusal));
+        self.connection.gate.set(Gate::Parsed);
+        self.held.clear();
+        self.held.extend_from_slice(STAND_IN);
+        self.cleared = STAND_IN.len();
+        self.begun = 0;
+    }
+
+    /// What `held` begins with is examined by the gate. True if that is the beginning of a head that has not been seen yet.
+    fn examine_held(&mut self) -> bool {
+        let has_begun = self.begun > 0;
+        match self.connection.examine(&self.held) {
+            Verdict::Pass(length) => {
+                self.cleared = length;
+                self.begun = 0;
+            }
+            Verdict::More => {
+                self.begun = self.held.len();
+                return !has_begun;
+            }
+            Verdict::Refuse(refusal) => self.refuse(refusal),
+            Verdict::Broken(refusal) => self.connection.end_body(refusal),
         }
-        if length > 0 && connection.phase.get() == Phase::Idle {
-            connection.phase.set(Phase::Head(connection.pulse.tick.get()));
-        }
+        false
     }
 
     /// While nothing may pass: reads on, to see a client that goes away and to be woken by it.
     fn read_ahead(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let start = buf.filled().len();
         while !self.ended && self.held.len() < MAX_HELD {
-            ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-            self.ended = buf.filled().len() == start;
-            self.held.extend_from_slice(&buf.filled()[start..]);
-            buf.set_filled(start);
+            ready!(self.fill(cx, buf))?;
+            self.hold(buf, start);
             self.connection.holding.set(true);
         }
         // Whoever is gone while its request is being answered gets no answer. One whose request is just about
@@ -271,29 +402,74 @@ impl AsyncRead for Socket {
         if this.connection.timed_out.get() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        if this.connection.hung_up.get() {
-            return Poll::Ready(Ok(()));
-        }
         this.connection.remember_task(cx.waker());
-        if this.connection.gate.get().is_shut() {
-            return this.read_ahead(cx, buf);
+        if let (Some(refusal), Gate::Head) = (this.connection.refused.get(), this.connection.gate.get()) {
+            this.refuse(refusal);
         }
         let start = buf.filled().len();
-        if !this.held.is_empty() {
-            let length = this.held.len().min(buf.remaining());
-            buf.put_slice(&this.held[..length]);
-            this.held.advance(length);
-            let later = std::mem::take(&mut this.held);
-            this.pass(buf, start);
-            this.held.unsplit(later);
-            this.connection.holding.set(!this.held.is_empty() || this.ended);
-            return Poll::Ready(Ok(()));
+        loop {
+            if this.connection.hung_up.get() {
+                return Poll::Ready(Ok(()));
+            }
+            if this.cleared > 0 {
+                this.hand_over(buf);
+                this.connection.holding.set(!this.held.is_empty() || this.ended);
+                return Poll::Ready(Ok(()));
+            }
+            if this.connection.gate.get().is_shut() {
+                return this.read_ahead(cx, buf);
+            }
+            if this.held.len() > this.begun {
+                if this.examine_held() {
+                    buf.put_slice(BEGINNING);
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
+            if this.ended {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(this.fill(cx, buf))?;
+            if this.begun > 0 || this.ended {
+                this.hold(buf, start);
+                continue;
+            }
+            let bytes = &buf.filled()[start..];
+            match this.connection.examine(bytes) {
+                Verdict::Pass(length) => {
+                    if length < bytes.len() {
+                        this.held.extend_from_slice(&bytes[length..]);
+                        this.connection.holding.set(true);
+                        buf.set_filled(start + length);
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                Verdict::More => {
+                    this.hold(buf, start);
+                    this.begun = this.held.len();
+                    buf.put_slice(BEGINNING);
+                    return Poll::Ready(Ok(()));
+                }
+                Verdict::Refuse(refusal) => {
+                    buf.set_filled(start);
+                    this.refuse(refusal);
+                }
+                Verdict::Broken(refusal) => {
+                    buf.set_filled(start);
+                    this.connection.end_body(refusal);
+                }
+            }
         }
-        if !this.ended {
-            ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
-            this.pass(buf, start);
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let connection = &self.connection;
+        // A head that passed and has not become a request is malformed.
+        if !self.ended && (connection.gate.get() == Gate::Parsed || connection.refused.get().is_some()) {
+            connection.left.replace(self.io.take());
         }
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -304,7 +480,7 @@ impl AsyncWrite for Socket {
         if connection.timed_out.get() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        let written = Pin::new(&mut this.io).poll_write(cx, buf);
+        let written = stream(&mut this.io).poll_write(cx, buf);
         if written.is_ready() {
             connection.stalled.set(None);
         } else {
@@ -317,10 +493,10 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        stream(&mut self.get_mut().io).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+        stream(&mut self.get_mut().io).poll_shutdown(cx)
     }
 }

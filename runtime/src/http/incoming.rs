@@ -8,7 +8,7 @@ use actix_http::Payload;
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::Connection;
+use super::{Connection, Refusal};
 use crate::{Error, ErrorKind};
 
 /// An unread request body.
@@ -76,7 +76,11 @@ impl Stream for Incoming {
             }
             Some(Err(_)) | None => {
                 this.ended = true;
-                Some(Err(Error::new(ErrorKind::BadBody, "Request body is cut short or wrongly framed")))
+                let error = match this.connection.as_ref().and_then(|connection| connection.refusal()) {
+                    Some(Refusal::SlowBody) => Error::new(ErrorKind::SlowBody, Refusal::SlowBody.detail()),
+                    _ => Error::new(ErrorKind::BadBody, "Request body is cut short or wrongly framed"),
+                };
+                Some(Err(error))
             }
         })
     }

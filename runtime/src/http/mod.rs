@@ -1,6 +1,7 @@
 //! Requests, responses, bodies and WebSockets. With [`server`](crate::server) the only user of actix types.
 
 mod body;
+mod chunks;
 mod connection;
 mod errand;
 mod forwarded;
@@ -8,8 +9,10 @@ mod gate;
 mod head;
 mod incoming;
 mod outgoing;
+mod refusal;
 mod request;
 mod response;
+mod strict;
 mod task;
 pub mod websocket;
 
@@ -29,3 +32,5 @@ pub(crate) use errand::Unfit;
 pub(crate) use gate::Announced;
 pub(crate) use incoming::Incoming;
 pub(crate) use outgoing::{Framing, Outgoing};
+pub(crate) use refusal::Refusal;
+pub(crate) use strict::HeadLimits;

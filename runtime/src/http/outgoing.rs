@@ -26,7 +26,7 @@ pub(crate) struct Framing {
 
 impl Framing {
     pub(crate) fn of(request: &mut Request) -> Framing {
-        let upgrade = request.wants_upgrade() || request.is_unframed();
+        let upgrade = request.wants_upgrade() || request.is_connect() || request.is_unframed();
         Framing {
             head_only: *request.method() == Method::HEAD,
             until_close: request.version() < Version::HTTP_11 || upgrade,

@@ -236,26 +236,38 @@ impl Request {
 
     /// Whether actix reads the body as a stream without an end, though no protocol switch may follow.
     pub(crate) fn is_unframed(&mut self) -> bool {
-        if !self.has_payload() {
+        if !self.has_payload() || self.headers().contains_key(header::TRANSFER_ENCODING) {
             return false;
         }
-        *self.method() == Method::CONNECT
-            || (self.headers().contains_key(header::UPGRADE)
-                && !self.headers().contains_key(header::TRANSFER_ENCODING)
-                && self.headers().get_all(header::UPGRADE).any(|value| {
-                    value.to_str().is_ok_and(|value| value.trim().eq_ignore_ascii_case("websocket"))
-                }))
+        let is_upgrade = self
+            .headers()
+            .get_all(header::UPGRADE)
+            .any(|value| value.to_str().is_ok_and(|value| value.trim().eq_ignore_ascii_case("websocket")));
+        is_upgrade
+            || (*self.method() == Method::CONNECT && self.content_length().is_none_or(|length| length == 0))
     }
 
     /// What the head says of the body, as the dispatcher understands it.
     pub(crate) fn announced(&mut self) -> Announced {
         if !self.has_payload() {
             Announced::Nothing
-        } else if self.is_unframed() || self.headers().contains_key(header::TRANSFER_ENCODING) {
+        } else if self.headers().contains_key(header::TRANSFER_ENCODING) {
+            Announced::Chunked
+        } else if self.is_unframed() {
             Announced::Unknown
         } else {
             self.content_length().map_or(Announced::Nothing, Announced::Length)
         }
+    }
+
+    /// Whether no other request may follow this one: the client has said so, or what follows may not be HTTP.
+    pub(crate) fn is_last(&self) -> bool {
+        self.inner.head().connection_type() != ConnectionType::KeepAlive || self.is_connect()
+    }
+
+    /// Whether this request asks for a tunnel, which nothing here gives.
+    pub(crate) fn is_connect(&self) -> bool {
+        *self.method() == Method::CONNECT
     }
 
     pub(crate) fn take_incoming(&mut self) -> Incoming {

@@ -86,7 +86,7 @@ impl Exchange {
         worker.counters().request_began();
         let connection = request.connection().cloned();
         if let Some(connection) = &connection {
-            connection.begin_request(request.announced());
+            connection.begin_request(request.announced(), request.is_last());
         }
         let log = worker.config().access_log.then(|| Box::new(AccessEntry::new(request)));
         Exchange {
@@ -102,6 +102,11 @@ impl Exchange {
             log,
             passage: None,
         }
+    }
+
+    /// The request is the stand-in for one that has not been read: nobody learns what it says.
+    pub(super) fn refuse(&mut self) {
+        self.log = None;
     }
 
     /// Lets the request in through the edge, if there is one; gives the answer when it goes no further.

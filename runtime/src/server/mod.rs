@@ -131,6 +131,19 @@ fn check(config: &Config) -> Result<(), Error> {
             return Err(Error::new(ErrorKind::Config, format!("the setting {setting} must be at least 1")));
         }
     }
+    // Beyond them actix-http gives up for reasons of its own.
+    for (setting, value, most) in [
+        ("max_head_size", config.max_head_size, 131_072),
+        ("max_request_line", config.max_request_line, 65_535),
+        ("max_header_fields", config.max_header_fields, 96),
+    ] {
+        if value == 0 || value > most {
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!("the setting {setting} must be at least 1 and at most {most}, not {value}"),
+            ));
+        }
+    }
     Ok(())
 }
 

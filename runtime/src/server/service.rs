@@ -22,7 +22,7 @@ use crate::routing::Lookup;
 
 /// How long a client may go on sending what nobody reads after the response: closing at once could destroy
 /// the response on its way.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// The HTTP/1 protocol on the connections of `worker`.
 pub(super) async fn http(
@@ -32,7 +32,8 @@ pub(super) async fn http(
     let (serving, expecting, pulse) = (worker.clone(), worker.clone(), worker.pulse().clone());
     let factory = HttpService::build()
         .keep_alive(KeepAlive::from(config.keep_alive))
-        .client_request_timeout(config.head_timeout)
+        // The worker watches all heads, not the first one only.
+        .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(LINGER)
         .h1_allow_half_closed(false)
         .graceful_shutdown_signal(move || {
@@ -56,9 +57,14 @@ pub(super) async fn http(
 pub(super) fn serve(worker: &Rc<Worker>, inner: actix_http::Request) -> Respond {
     let limit = worker.config().max_body_size;
     let connection = inner.conn_data::<Rc<Connection>>().cloned();
+    let refused = connection.as_ref().and_then(|connection| connection.take_refusal());
     let mut request = Request::new(inner, connection, limit);
     let framing = Framing::of(&mut request);
     let mut exchange = Exchange::begin(worker, &mut request);
+    if let Some(refused) = refused {
+        exchange.refuse();
+        return Respond::with(refused.into(), framing, exchange, Some(request.take_incoming()));
+    }
     let table = worker.table();
     let websocket = request.is_websocket();
     let answer = exchange.enter(table.edge(), &request);

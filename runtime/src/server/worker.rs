@@ -23,7 +23,7 @@ use super::exchange::Table;
 use super::handle::{Inbox, Sent};
 use super::published::{Cached, Published};
 use super::served::Served;
-use super::service;
+use super::service::{self, LINGER};
 use crate::http::{Connection, Phase, Pulse, Socket};
 use crate::metrics::{nanos, Counters};
 use crate::Config;
@@ -144,7 +144,7 @@ pub(super) struct Worker {
 impl Worker {
     fn new(index: usize, config: Arc<Config>, routes: Routes, counters: Arc<Counters>) -> Rc<Worker> {
         Rc::new(Worker {
-            pulse: Pulse::new(config.trusted_proxies.clone()),
+            pulse: Pulse::new(config.trusted_proxies.clone(), config.head_limits()),
             index,
             started: Instant::now(),
             config,
@@ -255,9 +255,10 @@ async fn serve(
         let open = worker.open(connection.clone());
         let http = http.clone();
         spawn_local(async move {
-            if let Err(error) = http.call((Socket::new(stream, connection), Some(peer))).await {
+            if let Err(error) = http.call((Socket::new(stream, connection.clone()), Some(peer))).await {
                 tracing::debug!(%peer, %error, "connection ended");
             }
+            connection.linger(LINGER).await;
             drop(open);
         });
     };
@@ -354,15 +355,14 @@ async fn reap_slow_clients(worker: Rc<Worker>) {
         let now = worker.pulse.tick.get().wrapping_add(1);
         worker.pulse.tick.set(now);
         worker.each_connection(|connection| {
-            let too_slow = match connection.phase() {
-                Phase::Head(since) => now.wrapping_sub(since) > head_ticks,
-                Phase::Body(since) => now.wrapping_sub(since) > body_ticks,
-                Phase::Idle | Phase::Busy => false,
-            };
-            let stalled =
-                connection.stalled_since().is_some_and(|since| now.wrapping_sub(since) > body_ticks);
-            if too_slow || stalled {
+            if connection.stalled_since().is_some_and(|since| now.wrapping_sub(since) > body_ticks) {
                 connection.time_out();
+                return;
+            }
+            match connection.phase() {
+                Phase::Head(since) if now.wrapping_sub(since) > head_ticks => connection.time_head_out(),
+                Phase::Body(since) if now.wrapping_sub(since) > body_ticks => connection.time_body_out(),
+                Phase::Head(_) | Phase::Body(_) | Phase::Idle | Phase::Busy => {}
             }
         });
     }
