@@ -9,6 +9,7 @@ mod head;
 mod incoming;
 mod outgoing;
 mod request;
+mod request_id;
 mod response;
 mod task;
 pub mod websocket;
@@ -21,6 +22,7 @@ pub use errand::Errand;
 pub use forwarded::{Forwarded, TrustedProxies};
 pub use head::Head;
 pub use request::Request;
+pub(crate) use request_id::{RequestIds, X_REQUEST_ID};
 pub use response::{HeaderFields, Response};
 pub use task::spawn_local;
 
