@@ -105,12 +105,12 @@ impl Link {
 
     /// The worker accepts connections.
     pub fn serves(&self) {
-        self.shared.send(vec![SERVES]);
+        self.shared.say(SERVES);
     }
 
     /// The worker would like to end: another one is started, and this one is drained when that serves.
     pub fn ask_to_leave(&self) {
-        self.shared.send(vec![ASKS_TO_LEAVE]);
+        self.shared.say(ASKS_TO_LEAVE);
     }
 
     /// Has the supervisor told of this worker by `telling`, now and then and when it asks. It is called on a thread of the link, and
@@ -147,6 +147,11 @@ impl fmt::Debug for Link {
 }
 
 impl Shared {
+    /// Sends what is said once and must arrive; waits where the supervisor has been stopped for long.
+    fn say(&self, what: u8) {
+        let _ = self.writes.send(Order::Bytes(vec![what]));
+    }
+
     /// Whether it will be written, as far as that is known.
     fn send(&self, bytes: Vec<u8>) -> bool {
         // Whether the supervisor is there is seen by the thread that reads.
