@@ -155,6 +155,7 @@ class Engine:
         body_timeout: float = 60.0,
         drain_timeout: float = 30.0,
         access_log: bool = False,
+        request_id: bool = False,
         timing: bool = False,
         root_path: str = "",
         sync_threads: int = 1000,
@@ -162,6 +163,11 @@ class Engine:
         trusted_proxies: Sequence[str] = ...,
         on_exception: Callable[[BaseException], object] | None = None,
         link: WorkerLink | None = None,
+        probes: bool = False,
+        admin: tuple[str, int] | None = None,
+        ready_loop_lag: float = 1.0,
+        ready_queue_age: float = 2.0,
+        ready_saturation: float = 1.0,
     ) -> Self:
         """Bind the address, or take the socket that `link` has inherited. Nothing is accepted until `serve`.
 
@@ -175,6 +181,10 @@ class Engine:
     @property
     def port(self) -> int:
         """The bound port."""
+
+    @property
+    def admin(self) -> tuple[str, int] | None:
+        """Where the probes are served besides; None where they are not."""
 
     def set_routes(self, plans: Sequence[RoutePlan], natives: Host, edge: Sequence[EdgeLayer]) -> None:
         """Set the route table, in order. Native plans are bound by name in `natives`.
@@ -331,7 +341,7 @@ def dumps(value: Any) -> bytes:
 def loads(data: bytes) -> Any:
     """What `json.loads` gives for `data`."""
 
-def set_log(level: str, format: str) -> None:
+def set_log(level: str, format: str, access_format: str | None = None) -> None:
     """Set up the process's log once: level (`error` to `trace`), format `text` or `json`."""
 
 def sdk_sources() -> dict[str, str]:
@@ -354,6 +364,7 @@ class Supervisor:
         drain_timeout: float,
         heartbeat_timeout: float,
         wait_for_changes: bool,
+        admin: tuple[str, int] | None = None,
     ) -> Self:
         """Bind the address. Workers run `command`, and inherit the socket.
 
@@ -367,6 +378,10 @@ class Supervisor:
     @property
     def port(self) -> int:
         """The bound port."""
+
+    @property
+    def admin(self) -> tuple[str, int] | None:
+        """Where the probes of all workers are served; None where they are not."""
 
     def run(self) -> None:
         """Keep the workers until SIGINT or SIGTERM, without the interpreter.

@@ -102,6 +102,7 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
         lifespan: Literal["auto", "on", "off"] = "auto",
         root_path: str = "",
         forwarded_allow_ips: str | Sequence[str] | None = None,
+        admin: str | None = None,
         **limits: Unpack[Limits],
     ) -> None:
         """Serve the application until SIGINT or SIGTERM; on the main thread.
@@ -114,6 +115,7 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
             lifespan: `"on"` requires the ASGI lifespan, `"off"` skips it, `"auto"` uses it where supported.
             root_path: The path under which a proxy publishes the application.
             forwarded_allow_ips: The proxies that are believed about the client; see `Server`.
+            admin: `"HOST:PORT"` for the probes and the figures of all workers; see `Server`.
             limits: See `bimetal.options.Limits`.
 
         Raises:
@@ -136,6 +138,7 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
                 workers=workers,
                 drain_timeout=drain_timeout,
                 heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                admin=admin,
             )
             return
         server = Server(
@@ -145,6 +148,7 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
             lifespan=lifespan,
             root_path=root_path,
             forwarded_allow_ips=forwarded_allow_ips,
+            admin=admin,
             **limits,
         )
         if link is not None:

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from bimetal._core import build_info, set_log
+from bimetal.address import parse_address
 from bimetal.command_errors import one_line_errors
 from bimetal.compile.edge import at_edge
 from bimetal.loading import load_app
@@ -32,6 +33,15 @@ _PYTHON_LEVELS = {"warn": logging.WARNING, "trace": logging.DEBUG}
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Serve FastAPI applications from Rust, with native handlers for the hot routes."""
+
+
+def _address(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    if text is not None:
+        try:
+            parse_address(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return text
 
 
 def _application_options(command: F) -> F:
@@ -201,6 +211,43 @@ def _application_options(command: F) -> F:
 @click.option("--lifespan", default="auto", show_default=True, type=click.Choice(("auto", "on", "off")))
 @click.option("--no-uvloop", is_flag=True, help="Use asyncio's own event loop.")
 @click.option("--access-log", is_flag=True, help="Log a line for each request.")
+@click.option(
+    "--access-log-format",
+    type=click.Choice(("text", "json")),
+    help="For these lines alone; by default that of --log-format.",
+)
+@click.option(
+    "--request-id",
+    is_flag=True,
+    help="Give each request an X-Request-ID, the client's or a new one; the response and the access log have it too.",
+)
+@click.option(
+    "--probes",
+    is_flag=True,
+    help="Serve /livez, /readyz, /startupz and /metrics, where the application has no route of that path.",
+)
+@click.option("--admin", metavar="HOST:PORT", callback=_address, help="Serve them on an address of their own as well.")
+@click.option(
+    "--ready-loop-lag",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Not ready while the event loop is later than that, seconds.",
+)
+@click.option(
+    "--ready-queue-age",
+    default=2.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Not ready while a request has waited that long for a thread, seconds.",
+)
+@click.option(
+    "--ready-saturation",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Not ready while more than this share of the threads is wanted.",
+)
 @click.option("--timing", is_flag=True, help="Say in a Server-Timing header of each response where its time went.")
 @click.option("--log-level", default="info", show_default=True, type=click.Choice(_LOG_LEVELS))
 @click.option("--log-format", default="text", show_default=True, type=click.Choice(("text", "json")))
@@ -241,6 +288,13 @@ def run(
     lifespan: Any,
     no_uvloop: bool,
     access_log: bool,
+    access_log_format: str | None,
+    request_id: bool,
+    probes: bool,
+    admin: str | None,
+    ready_loop_lag: float,
+    ready_queue_age: float,
+    ready_saturation: float,
     timing: bool,
     log_level: str,
     log_format: str,
@@ -257,7 +311,7 @@ def run(
         raise click.UsageError("--reload-dir, --reload-include and --reload-exclude belong to --reload")
     link = inherited(drain_timeout)
     with one_line_errors(with_traceback, of_application=reload and link is not None):
-        set_log(log_level, log_format)
+        set_log(log_level, log_format, access_log_format)
         logging.basicConfig(
             level=_PYTHON_LEVELS.get(log_level) or log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
         )
@@ -268,6 +322,7 @@ def run(
                 workers=workers,
                 drain_timeout=drain_timeout,
                 heartbeat_timeout=heartbeat_timeout,
+                admin=admin,
                 companion=_watch(reload_dirs or (app_dir or ".",), reload_includes, reload_excludes)
                 if reload
                 else None,
@@ -298,6 +353,12 @@ def run(
             native_timeout=native_timeout,
             drain_timeout=drain_timeout,
             access_log=access_log,
+            request_id=request_id,
+            probes=probes,
+            admin=admin,
+            ready_loop_lag=ready_loop_lag,
+            ready_queue_age=ready_queue_age,
+            ready_saturation=ready_saturation,
             timing=timing,
         )
         if link is not None:

@@ -135,8 +135,18 @@ class Limits(TypedDict, total=False):
     drain_timeout: float
     #: Log a line for each request.
     access_log: bool
+    #: Give each request an `X-Request-ID`, the client's or a new one, which its response and the access log have too.
+    request_id: bool
     #: Say in a `Server-Timing` header field of each response where its time went.
     timing: bool
+    #: Serve `/livez`, `/readyz`, `/startupz` and `/metrics`, where the application has no route of that path.
+    probes: bool
+    #: From where on `/readyz` answers 503: how late the event loop may be.
+    ready_loop_lag: float
+    #: How long the oldest request that waits for a thread may have waited.
+    ready_queue_age: float
+    #: The share of threads that may be busy; above 1 when requests wait because all of them are.
+    ready_saturation: float
     #: The most threads for `def` handlers that block.
     sync_threads: int
     #: How long a native handler of kind `async` or `blocking` may take; beyond it the answer is 504.

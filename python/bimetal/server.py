@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from typing_extensions import Self, Unpack
 
 from bimetal._core import Engine, Rebound, Reload, WorkerLink, set_log
+from bimetal.address import parse_address
 from bimetal.binding import HandlerInfo, PluginChange
 from bimetal.compile import Compilation, RoutePlan, versions
 from bimetal.compile.application import edge
@@ -65,6 +66,8 @@ class Server:
         installed_plugins: False: no plugin is taken that is only installed; see `Bimetal`.
         forwarded_allow_ips: The proxies that are believed about the client: addresses, networks, names, `"*"` for all;
             nobody with `()`. None takes the environment's FORWARDED_ALLOW_IPS, or else this machine.
+        admin: `"HOST:PORT"`: serve `/livez`, `/readyz`, `/startupz` and `/metrics` there as well, from before the
+            startup until the server has stopped.
         native: Further native routes, path to handler name, each answering GET before the application's own routes.
         uvloop: Use uvloop for the event loop where it is installed.
         limits: See `bimetal.options.Limits`.
@@ -93,6 +96,7 @@ class Server:
         plugin_init_timeout: float | None = None,
         installed_plugins: bool = True,
         forwarded_allow_ips: str | Sequence[str] | None = None,
+        admin: str | None = None,
         native: Mapping[str, str] | None = None,
         uvloop: bool = True,
         **limits: Unpack[Limits],
@@ -116,6 +120,7 @@ class Server:
         if plugin_init_timeout is not None:
             self._plugins.init_timeout = plugin_init_timeout
         self._plugins.installed = self._plugins.installed and installed_plugins
+        self._admin = parse_address(admin) if admin is not None else None
         self._native = dict(native or {})
         self._absent: list[str] = []
         self._uvloop = uvloop
@@ -253,6 +258,12 @@ class Server:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
+    def admin_port(self) -> int | None:
+        """The port of `admin`; None without one."""
+        address = self._running().admin
+        return address[1] if address is not None else None
+
+    @property
     def running(self) -> bool:
         """Whether it has been started and not stopped."""
         return self._engine is not None
@@ -382,6 +393,8 @@ class Server:
             trusted_proxies=self._trusted_proxies,
             on_exception=self._on_exception,
             link=self._link,
+            # The supervisor serves it for all of its workers.
+            admin=self._admin if self._link is None else None,
             **self._limits,
         )
         try:

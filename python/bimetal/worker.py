@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from bimetal._core import Supervisor, WorkerLink, set_log
+from bimetal.address import parse_address
 from bimetal.errors import BimetalError
 
 #: How long a worker may show no sign of life, where nothing else is said, in seconds.
@@ -35,9 +36,12 @@ def supervise(
     workers: int,
     drain_timeout: float,
     heartbeat_timeout: float,
+    admin: str | None = None,
     companion: Companion | None = None,
 ) -> None:
     """Keep worker processes, each of them this program started again, until SIGINT or SIGTERM; on the main thread.
+
+    `admin`, as `HOST:PORT`, is where the probes of all workers are served.
 
     Raises BimetalError when the address cannot be bound, or no worker can be kept alive.
     """
@@ -52,6 +56,7 @@ def supervise(
         drain_timeout=drain_timeout,
         heartbeat_timeout=heartbeat_timeout,
         wait_for_changes=companion is not None,
+        admin=parse_address(admin) if admin is not None else None,
     )
     end_companion = companion(supervisor) if companion is not None else None
     try:

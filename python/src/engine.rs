@@ -10,6 +10,7 @@ use bimetal_host::{NativeHandler, Readiness, ServerState};
 use bimetal_runtime::edge::Edge;
 use bimetal_runtime::http::{Method, TrustedProxies};
 use bimetal_runtime::lane::{Limits, Runners};
+use bimetal_runtime::probes::{self, Probe, Source, Thresholds};
 use bimetal_runtime::{
     BodyMode, Config, Handler, LaneKind, Route, RouteTable, Running, Server, ServerHandle,
 };
@@ -30,11 +31,13 @@ use crate::exchanges::Exchanges;
 use crate::host::Host;
 use crate::interpreter;
 use crate::lanes::{CompiledHandler, Lanes};
+use crate::log;
 use crate::plan::{path_parameters, Plan};
 use crate::reload::{Rebound, Reload};
 use crate::shadow::{ShadowQueue, ShadowedHandler};
 use crate::supervisor::WorkerLink;
 use crate::sync_lane::SyncWork;
+use crate::vitals::{Asked, Vitals};
 
 /// How long [`Engine::close`] waits for handlers that still run on runner threads.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,7 +56,15 @@ pub(crate) struct Engine {
     readiness: Readiness,
     /// For native handlers that call routes of this server.
     handle: ServerHandle,
-    /// The native routes, by their place in the table.
+    /// How many probes come before the application's routes.
+    probes: AtomicUsize,
+    /// Whether probes are served where the application has no route for them.
+    mount: bool,
+    vitals: Arc<Vitals>,
+    /// The server of the probes on an address of their own.
+    admin: Mutex<Option<Running>>,
+    admin_address: Option<std::net::SocketAddr>,
+    /// The native routes, by their place among the application's.
     natives: Mutex<Vec<(usize, Plan)>>,
     native_timeout: Duration,
     local: std::net::SocketAddr,
@@ -63,7 +74,7 @@ pub(crate) struct Engine {
 /// Where the I/O half of the server is in its life.
 enum Stage {
     Bound {
-        server: Server,
+        server: Box<Server>,
         table: Option<Arc<RouteTable>>,
     },
     Running(Running),
@@ -79,8 +90,9 @@ impl Engine {
     #[pyo3(signature = (
         app, *, host, port, io_threads = 1, backlog = 2048, max_connections = 25_000, max_body_size = 16_777_216,
         max_head_size = 32_768, max_request_line = 8_192, max_header_fields = 96,
-        keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, access_log = false, timing = false,
-        root_path = "", sync_threads = 1000, native_timeout = 30.0, trusted_proxies = Vec::new(), on_exception = None, link = None
+        keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, access_log = false, request_id = false, timing = false,
+        root_path = "", sync_threads = 1000, native_timeout = 30.0, trusted_proxies = Vec::new(), on_exception = None, link = None,
+        probes = false, admin = None, ready_loop_lag = 1.0, ready_queue_age = 2.0, ready_saturation = 1.0
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -103,6 +115,7 @@ impl Engine {
         body_timeout: f64,
         drain_timeout: f64,
         access_log: bool,
+        request_id: bool,
         timing: bool,
         root_path: &str,
         sync_threads: usize,
@@ -110,6 +123,11 @@ impl Engine {
         trusted_proxies: Vec<String>,
         on_exception: Option<Py<PyAny>>,
         link: Option<&Bound<'_, WorkerLink>>,
+        probes: bool,
+        admin: Option<(String, u16)>,
+        ready_loop_lag: f64,
+        ready_queue_age: f64,
+        ready_saturation: f64,
     ) -> PyResult<Self> {
         let config = Config {
             host,
@@ -127,10 +145,16 @@ impl Engine {
             drain_timeout: seconds("drain_timeout", drain_timeout)?,
             handover: link.map_or(Duration::ZERO, |_| HANDOVER),
             access_log,
+            request_id,
             trusted_proxies: TrustedProxies::parse(trusted_proxies).map_err(PyValueError::new_err)?,
             timing,
         };
         let native_timeout = seconds("native_timeout", native_timeout)?;
+        let thresholds = Thresholds {
+            loop_lag: seconds("ready_loop_lag", ready_loop_lag)?,
+            queue_age: seconds("ready_queue_age", ready_queue_age)?,
+            saturation: ready_saturation,
+        };
         let server = match link {
             Some(link) => Server::from_listener(config, link.get().listener()?),
             None => Server::bind(config),
@@ -157,14 +181,31 @@ impl Engine {
         let exchanges = Arc::new(Exchanges::default());
         let lanes =
             Lanes { port, runners, application, exchanges: Arc::clone(&exchanges), track: track.into() };
+        let lanes = Arc::new(lanes);
+        let readiness = Readiness::default();
+        let link = link.map(|link| link.get().link());
+        let vitals = Vitals::new(readiness.clone(), &lanes, handle.clone(), thresholds, link);
+        if let Some(link) = &vitals.link {
+            let telling = Arc::clone(&vitals);
+            link.tell_by(Box::new(move || telling.tell()));
+        }
+        let admin = admin
+            .map(|(host, port)| probes::serve(host, port, Arc::new(Asked(Arc::clone(&vitals)))))
+            .transpose()
+            .map_err(|error| from_runtime(&error))?;
         Ok(Engine {
-            state: Mutex::new(Stage::Bound { server, table: None }),
+            state: Mutex::new(Stage::Bound { server: Box::new(server), table: None }),
             side: Mutex::new(None),
-            lanes: Mutex::new(Some(Arc::new(lanes))),
+            lanes: Mutex::new(Some(lanes)),
             exchanges,
             shadow: Arc::new(ShadowQueue::new()),
-            readiness: Readiness::default(),
+            readiness,
             handle,
+            probes: AtomicUsize::new(0),
+            mount: probes,
+            admin_address: admin.as_ref().map(Running::local_addr),
+            admin: Mutex::new(admin),
+            vitals,
             natives: Mutex::default(),
             native_timeout,
             local,
@@ -182,6 +223,12 @@ impl Engine {
     #[getter]
     fn port(&self) -> u16 {
         self.local.port()
+    }
+
+    /// Where the probes are served besides; None where they are not.
+    #[getter]
+    fn admin(&self) -> Option<(String, u16)> {
+        self.admin_address.map(|address| (address.ip().to_string(), address.port()))
     }
 
     /// Sets the route table, in order, and the layers in front of it, the outermost first.
@@ -234,6 +281,10 @@ impl Engine {
                 routes.push(whole(plan.path, plan.methods));
             }
         }
+        let mounted = if self.mount { self.unclaimed(&routes) } else { Vec::new() };
+        self.probes.store(mounted.len(), Ordering::Relaxed);
+        routes.splice(..0, mounted);
+        *self.vitals.host.lock() = Some(natives.get().host.clone());
         let fallback = whole("/{path:path}".to_owned(), Vec::new());
         let layers = edge.iter().map(|layer| layer.get().layer()).collect();
         let new = RouteTable::new(routes, Some(fallback))
@@ -269,7 +320,9 @@ impl Engine {
                 handlers.insert(*place, self.native(*place, plan, handler)?);
             }
         }
-        let renewed = table.with_handlers(|place, _| handlers.remove(&place));
+        let probes = self.probes.load(Ordering::Relaxed);
+        let renewed = table
+            .with_handlers(|place, _| place.checked_sub(probes).and_then(|place| handlers.remove(&place)));
         Ok(Rebound { table: Mutex::new(Some(Arc::new(renewed))) })
     }
 
@@ -361,8 +414,14 @@ impl Engine {
         let stage = std::mem::replace(&mut *self.state.lock(), Stage::Closed);
         let lanes = self.lanes.lock().take();
         let side = self.side.lock().take();
+        let admin = self.admin.lock().take();
         let stuck = py.detach(|| {
             drop(stage);
+            if let Some(link) = &self.vitals.link {
+                link.last_words();
+            }
+            drop(admin);
+            log::flush();
             lanes.as_ref().map_or(0, |lanes| lanes.runners.close(CLOSE_TIMEOUT))
         });
         if stuck > 0 {
@@ -375,6 +434,10 @@ impl Engine {
             lanes.port.close();
             // What holds the application may outlive the server, on a thread that is stuck in a handler.
             lanes.application.let_go();
+        }
+        // A worker process ends now, and tells the same until then.
+        if self.vitals.link.is_none() {
+            self.vitals.host.lock().take();
         }
         lifespan::detached();
         match side {
@@ -418,6 +481,16 @@ impl Engine {
 }
 
 impl Engine {
+    /// The routes of the probes whose paths none of `routes` has.
+    fn unclaimed(&self, routes: &[Route]) -> Vec<Route> {
+        let is_free = |probe: &Probe| routes.iter().all(|route| route.pattern != probe.path());
+        Probe::ALL.into_iter().filter(is_free).map(|probe| probe.route(self.source())).collect()
+    }
+
+    fn source(&self) -> Arc<dyn Source> {
+        Arc::new(Asked(Arc::clone(&self.vitals)))
+    }
+
     /// A handler as the route at `place` of this server has it, and the way it wants the body.
     fn native(
         &self,
@@ -435,6 +508,12 @@ impl Engine {
             None => handler,
         };
         let body = handler.body_mode();
+        // The built-in handlers of these names know their server's state; this server knows more.
+        match plan.native.as_deref() {
+            Some("readyz") => return Ok((body, Probe::Readyz.handler(self.source()))),
+            Some("metrics") => return Ok((body, Probe::Metrics.handler(self.source()))),
+            _ => {}
+        }
         Ok(match plan.shadow {
             Some(share) => {
                 (body, Arc::new(ShadowedHandler::new(handler, place, share, Arc::clone(&self.shadow))))

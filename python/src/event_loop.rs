@@ -76,6 +76,11 @@ impl LoopPort {
         self.mailbox.post_anyway(Letter::Task(None, task));
     }
 
+    /// How many letters wait, about.
+    pub(crate) fn waiting(&self) -> usize {
+        self.mailbox.len()
+    }
+
     /// Refuses everything that waits: the loop has ended.
     pub(crate) fn close(&self) {
         while let Some(letter) = self.mailbox.take() {

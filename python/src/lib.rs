@@ -20,6 +20,7 @@
 //! | [`host`], [`reload`], [`log`], [`errors`] | plugin host, its new generations, log and exceptions, as Python sees them |
 //! | [`shadow`] | copies of native exchanges, to be compared with a route's Python body |
 //! | [`supervisor`] | worker processes, and a worker's line to its supervisor |
+//! | [`vitals`] | how a server does: what its probes say, and its figures |
 //! | [`sdk`] | the sources that `bimetal plugin new` copies |
 
 mod application;
@@ -51,6 +52,7 @@ mod shadow;
 mod supervisor;
 mod sync_lane;
 mod thread_call;
+mod vitals;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;

@@ -7,11 +7,14 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{self, Command};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use bimetal_runtime::supervisor::{Config, Handle, Launcher, Link, Signal, Start, Supervisor as Workers};
-use bimetal_runtime::{Config as ServerConfig, Server};
+use bimetal_runtime::supervisor::{
+    Config, Handle, Launcher, Link, Overview, Signal, Start, Supervisor as Workers,
+};
+use bimetal_runtime::{probes, Config as ServerConfig, Running, Server};
 use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -31,13 +34,17 @@ pub(crate) struct Supervisor {
     workers: Mutex<Option<Workers<Program>>>,
     handle: Handle,
     address: SocketAddr,
+    /// The probes of all workers.
+    admin: Mutex<Option<Running>>,
+    admin_address: Option<SocketAddr>,
 }
 
 #[pymethods]
 impl Supervisor {
     /// Binds the address. Workers run `command`.
     #[new]
-    #[pyo3(signature = (command, *, host, port, workers, drain_timeout, heartbeat_timeout, wait_for_changes))]
+    #[pyo3(signature = (command, *, host, port, workers, drain_timeout, heartbeat_timeout, wait_for_changes, admin = None))]
+    #[expect(clippy::too_many_arguments, reason = "Python's keywords")]
     fn new(
         command: Vec<OsString>,
         host: String,
@@ -46,6 +53,7 @@ impl Supervisor {
         drain_timeout: f64,
         heartbeat_timeout: f64,
         wait_for_changes: bool,
+        admin: Option<(String, u16)>,
     ) -> PyResult<Self> {
         let server = Server::bind(ServerConfig { host, port, ..ServerConfig::default() })
             .map_err(|error| from_runtime(&error))?;
@@ -58,7 +66,14 @@ impl Supervisor {
             wait_for_changes,
         };
         let workers = Workers::new(config, program).map_err(|error| from_runtime(&error))?;
-        Ok(Supervisor { handle: workers.handle(), workers: Mutex::new(Some(workers)), address })
+        let handle = workers.handle();
+        let admin = admin
+            .map(|(host, port)| probes::serve(host, port, Arc::new(Overview::new(handle.clone()))))
+            .transpose()
+            .map_err(|error| from_runtime(&error))?;
+        let admin_address = admin.as_ref().map(Running::local_addr);
+        let workers = Mutex::new(Some(workers));
+        Ok(Supervisor { handle, workers, address, admin: Mutex::new(admin), admin_address })
     }
 
     /// The bound address.
@@ -73,11 +88,22 @@ impl Supervisor {
         self.address.port()
     }
 
+    /// Where the probes of all workers are served; None where they are not.
+    #[getter]
+    fn admin(&self) -> Option<(String, u16)> {
+        self.admin_address.map(|address| (address.ip().to_string(), address.port()))
+    }
+
     /// Keeps the workers until SIGINT or SIGTERM, without the interpreter.
     fn run(&self, py: Python<'_>) -> PyResult<()> {
         let workers =
             self.workers.lock().take().ok_or_else(|| PyRuntimeError::new_err("run() comes once"))?;
-        py.detach(|| workers.run()).map_err(|error| from_runtime(&error))
+        let outcome = py.detach(|| {
+            let outcome = workers.run();
+            drop(self.admin.lock().take());
+            outcome
+        });
+        outcome.map_err(|error| from_runtime(&error))
     }
 
     /// Starts new workers; the old ones are drained when those serve.
@@ -215,6 +241,11 @@ impl WorkerLink {
 }
 
 impl WorkerLink {
+    /// The line itself.
+    pub(crate) fn link(&self) -> Link {
+        self.link.clone()
+    }
+
     /// The listening socket, for one server.
     pub(crate) fn listener(&self) -> PyResult<std::net::TcpListener> {
         let listener = self.listener.lock().take();

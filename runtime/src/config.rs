@@ -47,6 +47,8 @@ pub struct Config {
     pub handover: Duration,
     /// Whether each request is logged when it has been answered.
     pub access_log: bool,
+    /// Whether each request has an `X-Request-ID`, the client's or one made here, which its response and the access log have too.
+    pub request_id: bool,
     /// The proxies that are believed about where a request came from; nobody by default.
     pub trusted_proxies: TrustedProxies,
     /// Whether each response of a handler says in a `Server-Timing` field where its time went.
@@ -71,6 +73,7 @@ impl Default for Config {
             drain_timeout: Duration::from_secs(30),
             handover: Duration::ZERO,
             access_log: false,
+            request_id: false,
             trusted_proxies: TrustedProxies::default(),
             timing: false,
         }

@@ -11,6 +11,7 @@
 //! | [`routing`] | which handler answers a path and method |
 //! | [`lane`] | where a handler runs, and the queue in front of it |
 //! | [`metrics`] | counters by lane, times by route |
+//! | [`probes`] | what orchestrators and Prometheus ask for |
 //! | [`supervisor`] | worker processes: started, watched, replaced |
 //!
 //! [`config`] holds the one configuration struct, [`error`] the one error type.
@@ -23,6 +24,7 @@ pub mod error;
 pub mod http;
 pub mod lane;
 pub mod metrics;
+pub mod probes;
 pub mod routing;
 pub mod server;
 pub mod supervisor;

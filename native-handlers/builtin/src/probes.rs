@@ -5,7 +5,7 @@ use bimetal::prelude::{native_handler, Constant, Json, JsonSchema, Serialize, Se
 /// What a probe answers.
 #[derive(Serialize, JsonSchema)]
 struct Status {
-    /// `ok`, `ready`, `starting` or `draining`.
+    /// `ok`, `started`, `ready`, `starting` or `draining`.
     status: &'static str,
 }
 
@@ -30,6 +30,16 @@ fn readyz(state: ServerState) -> (u16, Json<Status>) {
         ServerState::Ready => (200, "ready"),
         ServerState::Starting => (503, "starting"),
         ServerState::Draining => (503, "draining"),
+    };
+    (code, Json(Status { status }))
+}
+
+/// Whether the startup of the application has been done.
+#[native_handler]
+fn startupz(state: ServerState) -> (u16, Json<Status>) {
+    let (code, status) = match state {
+        ServerState::Ready | ServerState::Draining => (200, "started"),
+        ServerState::Starting => (503, "starting"),
     };
     (code, Json(Status { status }))
 }

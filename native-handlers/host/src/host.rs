@@ -6,9 +6,10 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bimetal_abi::BmPlugin;
+use bimetal_runtime::ServerHandle;
 use parking_lot::{Mutex, RwLock};
 
-use crate::call::{Bound, NativeHandler, Pool, PoolConfig, DEFAULT_DEADLINE};
+use crate::call::{metrics_text, Bound, NativeHandler, Pool, PoolConfig, PoolDemand, DEFAULT_DEADLINE};
 use crate::lifecycle::{Ended, Outcome};
 use crate::plugin::{HandlerInfo, Held, Plugin};
 use crate::registry::{Library, Registry};
@@ -227,6 +228,16 @@ impl Host {
     /// What went wrong in handlers so far.
     pub fn stats(&self) -> HostStats {
         self.shared.counters.stats()
+    }
+
+    /// What the threads for `blocking` handlers have to do.
+    pub fn pool_demand(&self) -> PoolDemand {
+        self.shared.pool.demand()
+    }
+
+    /// What `server` and its native handlers count, then the metrics of plugins, in Prometheus' text format.
+    pub fn metrics(&self, server: &ServerHandle) -> String {
+        metrics_text(Some(server), self.stats())
     }
 
     /// Ties the handler `name` to a route whose path names `path_params`, in that order, served by the server whose state

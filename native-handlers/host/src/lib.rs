@@ -39,7 +39,7 @@ mod readiness;
 mod registry;
 mod reload;
 
-pub use call::{NativeHandler, PoolConfig, DEFAULT_DEADLINE};
+pub use call::{NativeHandler, PoolConfig, PoolDemand, DEFAULT_DEADLINE};
 pub use error::{Error, ErrorKind};
 pub use host::{Host, HostStats, LoadPolicy};
 pub use loader::check;

@@ -2,9 +2,9 @@
 //! old one stopped.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use bimetal_runtime::metrics::exposition::{escape, head, number, sample};
 use bimetal_runtime::metrics::Observed;
 use parking_lot::RwLock;
 
@@ -262,40 +262,6 @@ pub(crate) fn durations(text: &mut String, name: &str, labels: &str, observed: &
     }
     sample(text, &format!("{name}_sum"), labels, &number(observed.sum().as_secs_f64()));
     sample(text, &format!("{name}_count"), labels, &count.to_string());
-}
-
-/// The two lines before a metric's samples.
-pub(crate) fn head(text: &mut String, name: &str, kind: &str, help: &str) {
-    if !help.is_empty() {
-        let _ = writeln!(text, "# HELP {name} {}", escape(help, false));
-    }
-    let _ = writeln!(text, "# TYPE {name} {kind}");
-}
-
-/// One line. `labels` is what stands between the braces.
-pub(crate) fn sample(text: &mut String, name: &str, labels: &str, value: &str) {
-    let _ = if labels.is_empty() {
-        writeln!(text, "{name} {value}")
-    } else {
-        writeln!(text, "{name}{{{labels}}} {value}")
-    };
-}
-
-fn number(value: f64) -> String {
-    match value {
-        f64::INFINITY => "+Inf".to_owned(),
-        f64::NEG_INFINITY => "-Inf".to_owned(),
-        value => value.to_string(),
-    }
-}
-
-pub(crate) fn escape(text: &str, quotes: bool) -> String {
-    let text = text.replace('\\', "\\\\").replace('\n', "\\n");
-    if quotes {
-        text.replace('"', "\\\"")
-    } else {
-        text
-    }
 }
 
 #[cfg(test)]

@@ -272,7 +272,10 @@ fn handlers_linked_in_answer_the_same_way() {
     }
     let names: Vec<String> =
         host.handlers().into_iter().map(|handler| format!("{} {}", handler.name, handler.source)).collect();
-    assert_eq!(names, ["health builtin", "livez builtin", "metrics builtin", "readyz builtin"]);
+    assert_eq!(
+        names,
+        ["health builtin", "livez builtin", "metrics builtin", "readyz builtin", "startupz builtin"]
+    );
 
     let server = Served::start(&host, &[("/health", "health"), ("/livez", "livez"), ("/readyz", "readyz")]);
     let mut client = server.client();

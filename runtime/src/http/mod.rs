@@ -11,6 +11,7 @@ mod incoming;
 mod outgoing;
 mod refusal;
 mod request;
+mod request_id;
 mod response;
 mod strict;
 mod task;
@@ -24,6 +25,7 @@ pub use errand::Errand;
 pub use forwarded::{Forwarded, TrustedProxies};
 pub use head::Head;
 pub use request::Request;
+pub(crate) use request_id::{RequestIds, X_REQUEST_ID};
 pub use response::{HeaderFields, Response};
 pub use task::spawn_local;
 

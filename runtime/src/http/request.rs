@@ -13,6 +13,7 @@ use percent_encoding::percent_decode_str;
 use super::errand::{self, Origin};
 use super::header::{self, HeaderMap};
 use super::incoming::Incoming;
+use super::request_id::{is_sane, RequestIds, X_REQUEST_ID};
 use super::{Announced, BodyReader, Connection, Forwarded, Head, HeaderName, HeaderValue, Method, Version};
 use crate::routing::Params;
 use crate::Error;
@@ -205,6 +206,17 @@ impl Request {
 
     pub(crate) fn connection(&self) -> Option<&Rc<Connection>> {
         self.connection.as_ref()
+    }
+
+    /// Its name in logs: the client's where that may go into one, or another one in its place.
+    pub(crate) fn identify(&mut self, ids: &RequestIds) -> HeaderValue {
+        let given = self.headers().get(X_REQUEST_ID).filter(|value| is_sane(value.as_bytes()));
+        if let Some(given) = given {
+            return given.clone();
+        }
+        let made = ids.make();
+        self.inner.head_mut().headers.insert(X_REQUEST_ID, made.clone());
+        made
     }
 
     /// Whether `Connection: upgrade` was sent.

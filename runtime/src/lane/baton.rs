@@ -298,6 +298,13 @@ impl<J> Baton<J> {
         (state.queue.len(), state.runners)
     }
 
+    /// Jobs waiting, when the first of them was posted, runners in a job or about to take one.
+    pub(super) fn demand(&self) -> (usize, Option<Instant>, usize) {
+        let state = lock(&self.state);
+        let oldest = state.queue.front().map(|(posted, _)| *posted);
+        (state.queue.len(), oldest, state.runners.saturating_sub(state.idle.len()))
+    }
+
     /// Refuses further jobs, gives the waiting ones back, and tells idle runners to end.
     pub(super) fn close(&self) -> Vec<J> {
         let mut state = lock(&self.state);

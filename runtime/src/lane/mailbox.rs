@@ -70,6 +70,11 @@ impl<T> Mailbox<T> {
         self.queue.pop()
     }
 
+    /// How many items are posted, about.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Whether nothing is posted.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()

@@ -12,7 +12,7 @@ mod wakes;
 
 pub use mailbox::Mailbox;
 #[cfg(not(bimetal_loom))]
-pub use runners::{Batch, Limits, Refusal, Runners, Work};
+pub use runners::{Batch, Demand, Limits, Refusal, Runners, Work};
 pub(crate) use wakes::Wakes;
 
 use std::future::Future;

@@ -50,6 +50,28 @@ impl Default for Limits {
     }
 }
 
+/// How much a pool has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// Jobs that wait.
+    pub waiting: usize,
+    /// How long the first of them has waited.
+    pub oldest: Duration,
+    /// Threads at work.
+    pub busy: usize,
+    /// Threads at most.
+    pub max_threads: usize,
+}
+
+impl Demand {
+    /// The threads that are busy, and with all of them busy the jobs that wait, for each thread that there may be: more than 1
+    /// when jobs wait and none can begin.
+    pub fn saturation(&self) -> f64 {
+        let waiting = if self.busy < self.max_threads { 0 } else { self.waiting };
+        (self.busy + waiting) as f64 / self.max_threads as f64
+    }
+}
+
 /// Why a job was not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -173,6 +195,13 @@ impl<J: Send + 'static> Runners<J> {
             Ok(next) => start(&self.pool, next),
             Err(job) => self.pool.work.refuse(job, Refusal::Full),
         }
+    }
+
+    /// How much there is to do, and who does it.
+    pub fn demand(&self) -> Demand {
+        let (waiting, oldest, busy) = self.pool.baton.demand();
+        let oldest = oldest.map_or(Duration::ZERO, |posted| posted.elapsed());
+        Demand { waiting, oldest, busy, max_threads: self.pool.limits.max_threads.max(1) }
     }
 
     /// Jobs waiting and threads alive.

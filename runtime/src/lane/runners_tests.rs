@@ -122,6 +122,31 @@ fn as_many_runners_take_jobs_as_may_be_active() {
 }
 
 #[test]
+fn what_waits_and_who_works_is_known() {
+    let (runners, _refusals) = pool(Limits { max_threads: 2, ..Limits::default() });
+    let idle = runners.demand();
+    assert_eq!((idle.waiting, idle.oldest, idle.busy, idle.saturation()), (0, Duration::ZERO, 0, 0.0));
+    let (begun, begins) = channel();
+    let mut releases = Vec::new();
+    for _ in 0..5 {
+        let (release, hold) = channel::<()>();
+        let begun = begun.clone();
+        releases.push(release);
+        runners.post(Box::new(move || {
+            begun.send(()).unwrap();
+            let _ = hold.recv();
+        }));
+    }
+    for _ in 0..2 {
+        begins.recv_timeout(Duration::from_secs(30)).unwrap();
+    }
+    let full = runners.demand();
+    assert_eq!((full.waiting, full.busy, full.max_threads, full.saturation()), (3, 2, 2, 2.5));
+    assert!(full.oldest > Duration::ZERO && runners.demand().oldest > full.oldest);
+    drop(releases);
+}
+
+#[test]
 fn the_cap_on_threads_holds() {
     let (runners, _refusals) = pool(Limits { max_threads: 3, ..Limits::default() });
     let (inside, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));

@@ -9,7 +9,9 @@ use std::task::Waker;
 use super::served::{Entry, Served};
 use super::worker::Worker;
 use crate::edge::{AccessEntry, Edge, Passage};
-use crate::http::{header, Body, Connection, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use crate::http::{
+    header, Body, Connection, HeaderName, HeaderValue, Method, Request, Response, StatusCode, X_REQUEST_ID,
+};
 use crate::lane::LaneKind;
 use crate::metrics::{Phase, Phases};
 use crate::routing::Route;
@@ -76,6 +78,8 @@ pub(super) struct Exchange {
     /// Whether it is counted there.
     counted: bool,
     status: Option<StatusCode>,
+    /// In a box, as most requests have none.
+    request_id: Option<Box<HeaderValue>>,
     log: Option<Box<AccessEntry>>,
     /// The response's way out through the edge.
     passage: Option<Passage>,
@@ -88,7 +92,9 @@ impl Exchange {
         if let Some(connection) = &connection {
             connection.begin_request(request.announced(), request.is_last());
         }
-        let log = worker.config().access_log.then(|| Box::new(AccessEntry::new(request)));
+        let request_id = worker.config().request_id.then(|| Box::new(request.identify(worker.request_ids())));
+        let log =
+            worker.config().access_log.then(|| Box::new(AccessEntry::new(request, request_id.as_deref())));
         Exchange {
             worker: worker.clone(),
             connection,
@@ -99,6 +105,7 @@ impl Exchange {
             waited: false,
             counted: false,
             status: None,
+            request_id,
             log,
             passage: None,
         }
@@ -159,6 +166,12 @@ impl Exchange {
         if let Some(passage) = self.passage.take() {
             let made = std::mem::replace(response, Response::new(StatusCode::OK));
             *response = passage.leave(made);
+        }
+        if let Some(id) = self.request_id.take() {
+            // What the application says goes.
+            if response.headers.iter().all(|(name, _)| *name != X_REQUEST_ID) {
+                response.headers.push((X_REQUEST_ID, *id));
+            }
         }
         if self.worker.pulse().leaving.get() {
             response.headers.push((header::CONNECTION, HeaderValue::from_static("close")));

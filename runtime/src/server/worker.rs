@@ -24,7 +24,7 @@ use super::handle::{Inbox, Sent};
 use super::published::{Cached, Published};
 use super::served::Served;
 use super::service::{self, LINGER};
-use crate::http::{Connection, Phase, Pulse, Socket};
+use crate::http::{Connection, Phase, Pulse, RequestIds, Socket};
 use crate::metrics::{nanos, Counters};
 use crate::Config;
 
@@ -134,6 +134,7 @@ pub(super) struct Worker {
     config: Arc<Config>,
     routes: Cached<Arc<Served>>,
     counters: Arc<Counters>,
+    request_ids: RequestIds,
     pulse: Rc<Pulse>,
     connections: RefCell<Vec<Option<Rc<Connection>>>>,
     vacant: RefCell<Vec<usize>>,
@@ -150,6 +151,7 @@ impl Worker {
             config,
             routes: Cached::new(routes),
             counters,
+            request_ids: RequestIds::default(),
             connections: RefCell::default(),
             vacant: RefCell::default(),
             watcher: Cell::new(None),
@@ -177,6 +179,10 @@ impl Worker {
 
     pub(super) fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    pub(super) fn request_ids(&self) -> &RequestIds {
+        &self.request_ids
     }
 
     pub(super) fn pulse(&self) -> &Rc<Pulse> {

@@ -158,6 +158,11 @@ impl Crew {
         !std::mem::replace(&mut self.begun, true)
     }
 
+    /// Whether a worker has served.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
     /// A worker has shown that it is alive.
     pub(super) fn lives(&mut self, id: Id, now: Instant) {
         if let Some(member) = self.member(id) {

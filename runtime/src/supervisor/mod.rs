@@ -8,7 +8,9 @@
 mod crew;
 #[cfg(test)]
 mod crew_tests;
+mod figures;
 mod link;
+mod overview;
 mod process;
 
 use std::fs::File;
@@ -19,12 +21,15 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{signal, SignalKind};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
 use crate::{Error, ErrorKind};
 use crew::{Action, Crew, End};
-pub use link::Link;
+pub use figures::Gathered;
+use figures::{Asker, Figures, Turn};
+pub use link::{Link, State, Telling};
+pub use overview::Overview;
 use process::{Event, Process};
 
 /// How workers are kept.
@@ -73,16 +78,24 @@ pub struct Handle {
     orders: mpsc::UnboundedSender<Order>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Order {
     Replace,
     Stop,
+    Gather(oneshot::Sender<Gathered>),
 }
 
 impl Handle {
     /// Starts new workers, and drains the old ones when those serve. Does nothing after the end.
     pub fn replace(&self) {
         let _ = self.orders.send(Order::Replace);
+    }
+
+    /// What is known of all workers, to come; never, where the supervisor has ended.
+    pub fn gather(&self) -> oneshot::Receiver<Gathered> {
+        let (sender, receiver) = oneshot::channel();
+        let _ = self.orders.send(Order::Gather(sender));
+        receiver
     }
 
     /// Stops, as SIGTERM does: asked again, without waiting for requests. Does nothing after the end.
@@ -137,6 +150,7 @@ impl<L: Launcher> Supervisor<L> {
         let (report, mut reports) = mpsc::unbounded_channel();
         let mut processes: Vec<Process> = Vec::new();
         let mut crew = Crew::new(config, Instant::now());
+        let mut figures = Figures::default();
         loop {
             for action in crew.turn(Instant::now()) {
                 match action {
@@ -156,6 +170,7 @@ impl<L: Launcher> Supervisor<L> {
                     }
                 }
             }
+            let mut turn = Turn::default();
             let stop = tokio::select! {
                 biased;
                 Some((id, event)) = reports.recv() => {
@@ -169,10 +184,16 @@ impl<L: Launcher> Supervisor<L> {
                                 tracing::info!(target: "bimetal::supervisor", worker = id, pid, "a worker serves");
                             }
                         }
-                        Event::Lives => crew.lives(id, now),
+                        Event::Lives => {
+                            crew.lives(id, now);
+                            figures.lives(id);
+                        }
+                        Event::Told { text, asked } => turn = figures.told(id, &text, asked, now),
+                        Event::Gathers => turn = figures.wanted(Asker::Worker(id), now),
                         Event::AsksToLeave => crew.asks_to_leave(id),
                         Event::Ended(status) => {
                             processes.retain(|process| process.id() != id);
+                            turn = figures.ended(id, now);
                             crew.ended(id, status.map_or(End::Unknown, End::from), now);
                         }
                     }
@@ -181,6 +202,10 @@ impl<L: Launcher> Supervisor<L> {
                 Some(order) = ordered.recv() => match order {
                     Order::Replace => { crew.replace(Instant::now()); false }
                     Order::Stop => true,
+                    Order::Gather(sender) => {
+                        turn = figures.wanted(Asker::Admin(sender), Instant::now());
+                        false
+                    }
                 },
                 _ = interrupts.recv() => true,
                 _ = terminations.recv() => true,
@@ -190,10 +215,41 @@ impl<L: Launcher> Supervisor<L> {
                     crew.replace(Instant::now());
                     false
                 },
-                () = sleep_until(crew.next_turn().into()) => false,
+                () = sleep_until(next_turn(&crew, &figures).into()) => {
+                    turn = figures.turn(Instant::now());
+                    false
+                }
             };
+            carry_out(turn, &figures, &crew, &processes);
             if stop {
                 crew.stop(Instant::now());
+            }
+        }
+    }
+}
+
+fn next_turn(crew: &Crew, figures: &Figures) -> Instant {
+    let turn = crew.next_turn();
+    figures.until().map_or(turn, |until| until.min(turn))
+}
+
+/// Asks workers, and answers who has asked.
+fn carry_out(turn: Turn, figures: &Figures, crew: &Crew, processes: &[Process]) {
+    let process = |id| processes.iter().find(|process| process.id() == id);
+    turn.ask.into_iter().filter_map(process).for_each(Process::ask);
+    if turn.answer.is_empty() {
+        return;
+    }
+    let gathered = figures.gathered(crew.has_begun());
+    for asker in turn.answer {
+        match asker {
+            Asker::Worker(id) => {
+                if let Some(process) = process(id) {
+                    process.tell(&gathered.figures);
+                }
+            }
+            Asker::Admin(sender) => {
+                let _ = sender.send(gathered.clone());
             }
         }
     }

@@ -6,16 +6,22 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::ExitStatus;
 use std::rc::Rc;
+use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
+use tokio::time::timeout;
 
 use super::crew::Id;
-use super::link::{ASKS_TO_LEAVE, LIVES, SERVES};
+use super::link::{framed, Messages, ASKS, ASKS_TO_LEAVE, GATHERED, GATHERS, LIVES, REPLIES, SERVES, TELLS};
 use super::{Launcher, Signal, Start};
+
+/// How long the last words of a process that has ended may take to be read: they are there.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What a worker reports, or what its process shows.
 #[derive(Debug)]
@@ -23,6 +29,13 @@ pub(super) enum Event {
     Serves,
     Lives,
     AsksToLeave,
+    /// It tells of itself, because it was asked or not.
+    Told {
+        text: String,
+        asked: bool,
+    },
+    /// It wants to know what all have told.
+    Gathers,
     Ended(io::Result<ExitStatus>),
 }
 
@@ -34,6 +47,8 @@ pub(super) struct Process {
     id: Id,
     /// None once it has been waited for: the number may be another process's by then.
     pid: Rc<Cell<Option<u32>>>,
+    /// What is written to it, by a task of its own: it may be stopped and read nothing.
+    writes: mpsc::UnboundedSender<Vec<u8>>,
 }
 
 impl Process {
@@ -51,8 +66,11 @@ impl Process {
         // Open in the worker alone from now on: its end is the end of the stream.
         drop(theirs);
         let pid = Rc::new(Cell::new(child.id()));
+        let (link, writer) = link.into_split();
+        let (writes, to_write) = mpsc::unbounded_channel();
+        spawn_local(write(writer, to_write));
         spawn_local(follow(id, child, link, pid.clone(), report));
-        Ok(Process { id, pid })
+        Ok(Process { id, pid, writes })
     }
 
     pub(super) fn id(&self) -> Id {
@@ -63,6 +81,16 @@ impl Process {
         self.pid.get()
     }
 
+    /// Has it tell of itself.
+    pub(super) fn ask(&self) {
+        let _ = self.writes.send(vec![ASKS]);
+    }
+
+    /// Tells it the figures of all.
+    pub(super) fn tell(&self, figures: &str) {
+        let _ = self.writes.send(framed(GATHERED, figures));
+    }
+
     pub(super) fn signal(&self, launcher: &impl Launcher, signal: Signal) {
         if let Some(pid) = self.pid.get() {
             launcher.signal(pid, signal);
@@ -70,29 +98,57 @@ impl Process {
     }
 }
 
-async fn follow(id: Id, mut child: Child, mut link: UnixStream, pid: Rc<Cell<Option<u32>>>, report: Report) {
-    let mut open = true;
-    let mut bytes = [0; 64];
+async fn write(mut link: OwnedWriteHalf, mut writes: mpsc::UnboundedReceiver<Vec<u8>>) {
+    while let Some(bytes) = writes.recv().await {
+        if link.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn follow(id: Id, mut child: Child, link: OwnedReadHalf, pid: Rc<Cell<Option<u32>>>, report: Report) {
+    let mut line = Line { id, link, report, messages: Messages::default(), open: true };
     let status = loop {
         tokio::select! {
             status = child.wait() => {
                 pid.set(None);
                 break status;
             }
-            read = link.read(&mut bytes), if open => {
-                let read = read.unwrap_or(0);
-                open = read > 0;
-                for byte in &bytes[..read] {
-                    let event = match *byte {
-                        SERVES => Event::Serves,
-                        LIVES => Event::Lives,
-                        ASKS_TO_LEAVE => Event::AsksToLeave,
-                        _ => continue,
-                    };
-                    let _ = report.send((id, event));
-                }
-            }
+            () = line.read(), if line.open => {}
         }
     };
-    let _ = report.send((id, Event::Ended(status)));
+    // What it has said last.
+    while line.open && timeout(LAST_WORDS, line.read()).await.is_ok() {}
+    let _ = line.report.send((id, Event::Ended(status)));
+}
+
+/// What a worker says.
+struct Line {
+    id: Id,
+    link: OwnedReadHalf,
+    report: Report,
+    messages: Messages,
+    open: bool,
+}
+
+impl Line {
+    /// Reads some of it. Nothing is lost where it is not awaited to the end.
+    async fn read(&mut self) {
+        let mut bytes = [0; 16 * 1024];
+        let read = self.link.read(&mut bytes).await.unwrap_or(0);
+        self.open = read > 0;
+        self.messages.push(&bytes[..read]);
+        while let Some((kind, text)) = self.messages.next() {
+            let event = match kind {
+                SERVES => Event::Serves,
+                LIVES => Event::Lives,
+                ASKS_TO_LEAVE => Event::AsksToLeave,
+                TELLS => Event::Told { text, asked: false },
+                REPLIES => Event::Told { text, asked: true },
+                GATHERS => Event::Gathers,
+                _ => continue,
+            };
+            let _ = self.report.send((self.id, event));
+        }
+    }
 }

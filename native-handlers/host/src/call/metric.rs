@@ -8,11 +8,12 @@ use bimetal_abi::{
     BmHeader, BmMetric, BmSlice, BmTextVisitor, METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM,
     RESULT_FAILED, RESULT_OK, RESULT_PANIC,
 };
+use bimetal_runtime::metrics::exposition::{escape, head, sample, single};
 use bimetal_runtime::metrics::{Phase, RouteTimes, Stats, StatusClass};
-use bimetal_runtime::LaneKind;
+use bimetal_runtime::{LaneKind, ServerHandle};
 
 use super::frame::Context;
-use crate::metrics::{self, durations, escape, head, sample, Kind, Series, Wanted};
+use crate::metrics::{self, durations, Kind, Series, Wanted};
 use crate::HostStats;
 
 /// More labels or bounds than are ever read: a larger number is garbage.
@@ -120,18 +121,25 @@ pub(super) unsafe extern "C" fn text(ctx: *const c_void, visit: BmTextVisitor, v
     let _ = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: `ctx` is null or that of a request that is still borrowed.
         let context = unsafe { ctx.cast::<Context<'_>>().as_ref() };
-        let mut text = String::new();
-        if let Some(context) = context {
-            if let Some(server) = &context.bound.server {
-                of_server(&mut text, &server.stats());
-                of_routes(&mut text, &server.route_times());
-            }
-            of_host(&mut text, context.bound.counters.stats());
-        }
-        text.push_str(&metrics::text());
+        let text = match context {
+            Some(context) => all(context.bound.server.as_ref(), context.bound.counters.stats()),
+            None => metrics::text(),
+        };
         // SAFETY: the plugin's function with its own pointer; the text is valid during the call.
         unsafe { visit(visitor, BmSlice::borrow_str(&text)) };
     }));
+}
+
+/// What a server and the native handlers count, then the plugins' own.
+pub(crate) fn all(server: Option<&ServerHandle>, stats: HostStats) -> String {
+    let mut text = String::new();
+    if let Some(server) = server {
+        of_server(&mut text, &server.stats());
+        of_routes(&mut text, &server.route_times());
+    }
+    of_host(&mut text, stats);
+    text.push_str(&metrics::text());
+    text
 }
 
 /// What the server has done.
@@ -146,7 +154,7 @@ fn of_server(text: &mut String, stats: &Stats) {
         ("bimetal_requests_in_flight", "gauge", "Requests being answered now.", stats.in_flight),
         ("bimetal_connections", "gauge", "Connections open now.", stats.connections),
     ] {
-        single(text, name, kind, help, value);
+        single(text, name, kind, help, value as f64);
     }
 }
 
@@ -200,12 +208,12 @@ fn of_host(text: &mut String, stats: HostStats) {
             "Native handlers without an answer at their deadline.",
             stats.timeouts,
         ),
+        (
+            "bimetal_native_failed_streams_total",
+            "Responses of native handlers that ended with an error on their way.",
+            stats.failed_streams,
+        ),
     ] {
-        single(text, name, "counter", help, value);
+        single(text, name, "counter", help, value as f64);
     }
-}
-
-fn single(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {
-    head(text, name, kind, help);
-    sample(text, name, "", &value.to_string());
 }

@@ -28,8 +28,9 @@ use frame::{Detached, Frame, Source};
 use lease::Lease;
 
 pub(crate) use limit::LogLimit;
+pub(crate) use metric::all as metrics_text;
 pub(crate) use pool::Pool;
-pub use pool::PoolConfig;
+pub use pool::{PoolConfig, PoolDemand};
 pub(crate) use table::{HOST, HOST_CAPS};
 
 /// How long a handler of kind `blocking` or `async` may take, where nothing else is said.

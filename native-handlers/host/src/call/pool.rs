@@ -24,6 +24,25 @@ impl Default for PoolConfig {
     }
 }
 
+/// What a host's blocking pool has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolDemand {
+    /// Jobs that wait.
+    pub waiting: usize,
+    /// Threads at work.
+    pub busy: usize,
+    /// Threads at most.
+    pub max_threads: usize,
+}
+
+impl PoolDemand {
+    /// The threads that are busy, and with all of them busy the jobs that wait, for each thread that there may be.
+    pub fn saturation(&self) -> f64 {
+        let waiting = if self.busy < self.max_threads { 0 } else { self.waiting };
+        (self.busy + waiting) as f64 / self.max_threads.max(1) as f64
+    }
+}
+
 /// Work for a thread of the pool.
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
@@ -94,6 +113,12 @@ impl Pool {
         state.queue.push_back(job);
         self.shared.work.notify_one();
         Ok(())
+    }
+
+    /// What it has to do.
+    pub(crate) fn demand(&self) -> PoolDemand {
+        let state = self.shared.state.lock();
+        PoolDemand { waiting: state.queue.len(), busy: state.busy, max_threads: self.shared.config.threads }
     }
 
     /// Drops what waits, ends idle threads and waits for them. A thread that is busy ends when its handler returns.

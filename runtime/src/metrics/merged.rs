@@ -1,0 +1,145 @@
+//! The figures of several processes as one text.
+
+use std::collections::HashMap;
+
+use super::exposition::{number, sample};
+
+/// What belongs to one process, whatever its type: it is labelled with it, and ends with it.
+const OF_ONE_PROCESS: &str = "process_";
+
+/// The figures of several processes: counters and histograms are added up, gauges get a label `worker`.
+#[derive(Clone, Debug, Default)]
+pub struct Merged {
+    /// In the order in which they came.
+    families: Vec<Family>,
+    by_name: HashMap<String, usize>,
+}
+
+#[derive(Clone, Debug)]
+struct Family {
+    head: String,
+    is_sum: bool,
+    /// Name and labels, and the value.
+    samples: Vec<(String, f64)>,
+    by_key: HashMap<String, usize>,
+}
+
+impl Merged {
+    /// Adds the figures of a worker, in Prometheus' text format without times, where each metric has a `# TYPE`.
+    pub fn add(&mut self, worker: &str, text: &str) {
+        self.add_text(text, Some(worker));
+    }
+
+    /// Adds what a worker that has ended leaves: its counters and histograms.
+    pub fn add_ended(&mut self, text: &str) {
+        self.add_text(text, None);
+    }
+
+    fn add_text(&mut self, text: &str, worker: Option<&str>) {
+        let (mut help, mut family) = ("", None);
+        for line in text.lines() {
+            if line.starts_with("# HELP ") {
+                help = line;
+            } else if let Some(of) = line.strip_prefix("# TYPE ") {
+                family = self.family(of, help, line);
+                help = "";
+            } else if let (Some(place), Some((key, value))) = (family, line.rsplit_once(' ')) {
+                let family = &mut self.families[place];
+                let Ok(value) = value.parse::<f64>() else { continue };
+                match worker {
+                    _ if family.is_sum => *family.value(key.to_owned()) += value,
+                    Some(worker) => *family.value(labelled(key, worker)) = value,
+                    None => {}
+                }
+            }
+        }
+    }
+
+    /// The family that a `# TYPE` line begins.
+    fn family(&mut self, of: &str, help: &str, line: &str) -> Option<usize> {
+        let (name, kind) = of.split_once(' ')?;
+        if let Some(place) = self.by_name.get(name) {
+            return Some(*place);
+        }
+        let is_sum = matches!(kind, "counter" | "histogram") && !name.starts_with(OF_ONE_PROCESS);
+        let newline = if help.is_empty() { "" } else { "\n" };
+        let head = format!("{help}{newline}{line}\n");
+        self.families.push(Family { head, is_sum, samples: Vec::new(), by_key: HashMap::new() });
+        self.by_name.insert(name.to_owned(), self.families.len() - 1);
+        Some(self.families.len() - 1)
+    }
+
+    /// All of it.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for family in &self.families {
+            text.push_str(&family.head);
+            for (key, value) in &family.samples {
+                sample(&mut text, key, "", &number(*value));
+            }
+        }
+        text
+    }
+}
+
+impl Family {
+    fn value(&mut self, key: String) -> &mut f64 {
+        let samples = &mut self.samples;
+        let place = *self.by_key.entry(key).or_insert_with_key(|key| {
+            samples.push((key.clone(), 0.0));
+            samples.len() - 1
+        });
+        &mut samples[place].1
+    }
+}
+
+/// `name{a="b"}` with another label.
+fn labelled(key: &str, worker: &str) -> String {
+    match key.strip_suffix('}') {
+        Some(key) => format!("{key},worker=\"{worker}\"}}"),
+        None => format!("{key}{{worker=\"{worker}\"}}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Merged;
+
+    const ONE: &str = concat!(
+        "# HELP hits Hits.\n# TYPE hits counter\nhits{of=\"a b}\"} 3\nhits{of=\"c\"} 1\n",
+        "# TYPE sizes histogram\nsizes_bucket{le=\"1\"} 1\nsizes_bucket{le=\"+Inf\"} 2\nsizes_sum 2.5\nsizes_count 2\n",
+        "# TYPE open gauge\nopen 4\n# TYPE at gauge\nat{x=\"y\"} 1.5\n",
+        "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 7\n",
+    );
+
+    #[test]
+    fn counters_are_added_up_and_gauges_are_labelled() {
+        let mut merged = Merged::default();
+        merged.add("1", ONE);
+        merged.add(
+            "2",
+            "# HELP hits Hits.\n# TYPE hits counter\nhits{of=\"c\"} 2\n# TYPE open gauge\nopen 5\n",
+        );
+        assert_eq!(
+            merged.text(),
+            concat!(
+                "# HELP hits Hits.\n# TYPE hits counter\nhits{of=\"a b}\"} 3\nhits{of=\"c\"} 3\n",
+                "# TYPE sizes histogram\nsizes_bucket{le=\"1\"} 1\nsizes_bucket{le=\"+Inf\"} 2\nsizes_sum 2.5\n",
+                "sizes_count 2\n",
+                "# TYPE open gauge\nopen{worker=\"1\"} 4\nopen{worker=\"2\"} 5\n",
+                "# TYPE at gauge\nat{x=\"y\",worker=\"1\"} 1.5\n",
+                "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total{worker=\"1\"} 7\n",
+            )
+        );
+    }
+
+    #[test]
+    fn who_has_ended_leaves_what_it_has_counted() {
+        let mut merged = Merged::default();
+        merged.add_ended(ONE);
+        merged.add_ended(ONE);
+        let text = merged.text();
+        assert!(text.contains("\nhits{of=\"c\"} 2\n") && text.contains("\nsizes_sum 5\n"), "{text}");
+        assert!(!text.contains("\nopen") && !text.contains("\nprocess_cpu"), "{text}");
+    }
+}
