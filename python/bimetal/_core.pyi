@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Final, Literal, final
 
@@ -159,19 +160,27 @@ class Engine:
         trusted_proxies: Sequence[str] = ...,
         on_exception: Callable[[BaseException], object] | None = None,
         link: WorkerLink | None = None,
+        uds: str | os.PathLike[str] | None = None,
+        fd: int | None = None,
     ) -> Self:
-        """Bind the address, or take the socket that `link` has inherited. Nothing is accepted until `serve`.
+        """Bind the address, or take the socket `fd` or the one that `link` has inherited. Nothing is accepted until `serve`.
+
+        `uds`: the path of a Unix socket, in place of host and port.
 
         Raises BindError, and ValueError when one of `trusted_proxies` is not a network.
         """
 
     @property
     def host(self) -> str:
-        """The bound address."""
+        """The bound address, or the path of the Unix socket."""
 
     @property
     def port(self) -> int:
-        """The bound port."""
+        """The bound port; 0 for a Unix socket."""
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether it is a Unix socket."""
 
     def set_routes(self, plans: Sequence[RoutePlan], natives: Host, edge: Sequence[EdgeLayer]) -> None:
         """Set the route table, in order. Native plans are bound by name in `natives`.
@@ -347,23 +356,25 @@ class Supervisor:
         *,
         host: str,
         port: int,
+        uds: str | os.PathLike[str] | None = None,
+        fd: int | None = None,
         workers: int,
         drain_timeout: float,
         heartbeat_timeout: float,
         wait_for_changes: bool,
     ) -> Self:
-        """Bind the address. Workers run `command`, and inherit the socket.
+        """Bind the address, or take the socket `fd`. Workers run `command`, and inherit the socket.
 
         `wait_for_changes`: a worker that does not start is not tried again before `replace`. Raises BindError.
         """
 
     @property
     def host(self) -> str:
-        """The bound address."""
+        """The bound address, or the path of the Unix socket."""
 
     @property
     def port(self) -> int:
-        """The bound port."""
+        """The bound port; 0 for a Unix socket."""
 
     def run(self) -> None:
         """Keep the workers until SIGINT or SIGTERM, without the interpreter.

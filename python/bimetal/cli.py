@@ -79,6 +79,8 @@ def _application_options(command: F) -> F:
 @_application_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--uds", metavar="PATH", help="Listen on a Unix socket instead.")
+@click.option("--fd", type=click.IntRange(3), help="Listen on this open socket instead, of whoever starts the program.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--reload", is_flag=True, help="For development: take in changed source files and plugin libraries.")
 @click.option(
@@ -167,6 +169,8 @@ def run(
     with_traceback: bool,
     host: str,
     port: int,
+    uds: str | None,
+    fd: int | None,
     workers: int,
     reload: bool,
     reload_dirs: tuple[str, ...],
@@ -199,6 +203,8 @@ def run(
         raise click.UsageError("--reload is for development, with one worker: leave out --workers")
     if not reload and (reload_dirs or reload_includes or reload_excludes):
         raise click.UsageError("--reload-dir, --reload-include and --reload-exclude belong to --reload")
+    if uds is not None and fd is not None:
+        raise click.UsageError("--uds and --fd name different sockets: leave one out")
     link = inherited(drain_timeout)
     with one_line_errors(with_traceback, of_application=reload and link is not None):
         set_log(log_level, log_format)
@@ -209,6 +215,8 @@ def run(
             supervise(
                 host=host,
                 port=port,
+                uds=uds,
+                fd=fd,
                 workers=workers,
                 drain_timeout=drain_timeout,
                 heartbeat_timeout=heartbeat_timeout,
@@ -222,6 +230,8 @@ def run(
             app,
             host=host,
             port=port,
+            uds=uds,
+            fd=fd,
             lifespan=lifespan,
             root_path=root_path,
             forwarded_allow_ips=forwarded_allow_ips if proxy_headers else (),

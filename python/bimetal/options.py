@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Literal
@@ -108,8 +109,17 @@ class ApplicationOptions(TypedDict, total=False):
     telemetry: Any
 
 
-class Limits(TypedDict, total=False):
-    """Bounds and threads of a server; times in seconds, sizes in bytes."""
+class Listening(TypedDict, total=False):
+    """How clients reach a server, besides host and port."""
+
+    #: The path of a Unix socket, in place of host and port.
+    uds: str | os.PathLike[str] | None
+    #: A socket that this process has been given, by its file descriptor, in place of host and port.
+    fd: int | None
+
+
+class Limits(Listening, total=False):
+    """Bounds and threads of a server, and how clients reach it; times in seconds, sizes in bytes."""
 
     #: Threads that read and write sockets.
     io_threads: int

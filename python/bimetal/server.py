@@ -238,17 +238,19 @@ class Server:
 
     @property
     def host(self) -> str:
-        """The address it listens on."""
+        """The address it listens on; the path of a Unix socket."""
         return self._running().host
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """The port it listens on; 0 with a Unix socket."""
         return self._running().port
 
     @property
     def url(self) -> str:
-        """The base address for clients: `http://127.0.0.1:8000`."""
+        """The base address for clients: `http://127.0.0.1:8000`; with a Unix socket `unix:PATH`."""
+        if self._running().is_unix:
+            return f"unix:{self.host}"
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::num::NonZero;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bimetal_host::{NativeHandler, Readiness, ServerState};
 use bimetal_runtime::edge::Edge;
-use bimetal_runtime::http::{Method, TrustedProxies};
+use bimetal_runtime::http::{Address, Method, TrustedProxies};
 use bimetal_runtime::lane::{Limits, Runners};
 use bimetal_runtime::{
     BodyMode, Config, Handler, LaneKind, Route, RouteTable, Running, Server, ServerHandle,
@@ -33,7 +35,7 @@ use crate::lanes::{CompiledHandler, Lanes};
 use crate::plan::{path_parameters, Plan};
 use crate::reload::{Rebound, Reload};
 use crate::shadow::{ShadowQueue, ShadowedHandler};
-use crate::supervisor::WorkerLink;
+use crate::supervisor::{given, WorkerLink};
 use crate::sync_lane::SyncWork;
 
 /// How long [`Engine::close`] waits for handlers that still run on runner threads.
@@ -56,7 +58,7 @@ pub(crate) struct Engine {
     /// The native routes, by their place in the table.
     natives: Mutex<Vec<(usize, Plan)>>,
     native_timeout: Duration,
-    local: std::net::SocketAddr,
+    local: Address,
     last: Mutex<bimetal_runtime::metrics::Stats>,
 }
 
@@ -74,12 +76,13 @@ enum Stage {
 
 #[pymethods]
 impl Engine {
-    /// Binds the address, or takes the socket that `link` has inherited.
+    /// Binds the address, or takes the socket `fd` or the one that `link` has inherited.
     #[new]
     #[pyo3(signature = (
         app, *, host, port, io_threads = 1, backlog = 2048, max_connections = 25_000, max_body_size = 16_777_216,
         keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, access_log = false, timing = false,
-        root_path = "", sync_threads = 1000, native_timeout = 30.0, trusted_proxies = Vec::new(), on_exception = None, link = None
+        root_path = "", sync_threads = 1000, native_timeout = 30.0, trusted_proxies = Vec::new(), on_exception = None, link = None,
+        uds = None, fd = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -106,10 +109,13 @@ impl Engine {
         trusted_proxies: Vec<String>,
         on_exception: Option<Py<PyAny>>,
         link: Option<&Bound<'_, WorkerLink>>,
+        uds: Option<PathBuf>,
+        fd: Option<RawFd>,
     ) -> PyResult<Self> {
         let config = Config {
             host,
             port,
+            uds,
             io_threads,
             backlog,
             max_connections,
@@ -124,12 +130,13 @@ impl Engine {
             timing,
         };
         let native_timeout = seconds("native_timeout", native_timeout)?;
-        let server = match link {
-            Some(link) => Server::from_listener(config, link.get().listener()?),
-            None => Server::bind(config),
+        let server = match (link, fd) {
+            (Some(link), _) => Server::from_listener(config, link.get().listener()?),
+            (None, Some(fd)) => Server::from_listener(config, given(fd)?),
+            (None, None) => Server::bind(config),
         };
         let server = server.map_err(|error| from_runtime(&error))?;
-        let (local, handle) = (server.local_addr(), server.handle());
+        let (local, handle) = (server.address().clone(), server.handle());
         let track = on_exception.is_some();
         let application = Arc::new(Application {
             asgi: app,
@@ -165,16 +172,22 @@ impl Engine {
         })
     }
 
-    /// The bound address.
+    /// The bound address, or the path of the Unix socket.
     #[getter]
     fn host(&self) -> String {
-        self.local.ip().to_string()
+        host_of(&self.local)
     }
 
-    /// The bound port.
+    /// The bound port; 0 for a Unix socket.
     #[getter]
     fn port(&self) -> u16 {
-        self.local.port()
+        port_of(&self.local)
+    }
+
+    /// Whether it is a Unix socket.
+    #[getter]
+    fn is_unix(&self) -> bool {
+        matches!(self.local, Address::Unix(_))
     }
 
     /// Sets the route table, in order, and the layers in front of it, the outermost first.
@@ -454,6 +467,17 @@ fn active_runners(py: Python<'_>) -> PyResult<usize> {
         return Ok(1);
     }
     Ok(std::thread::available_parallelism().map_or(1, NonZero::get))
+}
+
+pub(crate) fn host_of(address: &Address) -> String {
+    match address {
+        Address::Inet(address) => address.ip().to_string(),
+        Address::Unix(path) => path.to_string_lossy().into_owned(),
+    }
+}
+
+pub(crate) fn port_of(address: &Address) -> u16 {
+    address.inet().map_or(0, |address| address.port())
 }
 
 pub(crate) fn seconds(name: &str, value: f64) -> PyResult<Duration> {

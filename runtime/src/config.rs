@@ -1,5 +1,6 @@
 //! The one configuration struct. It reads no environment: whoever embeds the runtime fills it in.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::http::TrustedProxies;
@@ -18,6 +19,9 @@ pub struct Config {
     pub host: String,
     /// TCP port; 0 lets the system choose one.
     pub port: u16,
+    /// The path of a Unix socket to bind in place of host and port. A socket file on which nobody listens is replaced; the
+    /// file is removed when the server stops.
+    pub uds: Option<PathBuf>,
     /// I/O workers: threads that parse requests, run native handlers and write responses.
     pub io_threads: usize,
     /// Connections the kernel may queue before they are accepted.
@@ -53,6 +57,7 @@ impl Default for Config {
         Config {
             host: "127.0.0.1".to_owned(),
             port: 0,
+            uds: None,
             io_threads: 1,
             backlog: 2048,
             max_connections: 25_000,

@@ -32,4 +32,4 @@ pub use error::{Error, ErrorKind};
 pub use http::{Body, Errand, Head, Request, Response};
 pub use lane::{Answer, BodyMode, Handler, LaneKind};
 pub use routing::{Route, RouteTable};
-pub use server::{Running, Server, ServerHandle};
+pub use server::{Listener, Running, Server, ServerHandle};

@@ -3,7 +3,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,10 +10,9 @@ use std::task::{ready, Context, Poll, Waker};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::gate::{Announced, Gate};
-use super::{websocket, TrustedProxies};
+use super::{websocket, Address, Stream, TrustedProxies};
 use crate::lane::Wakes;
 
 /// What the server waits for on a connection, since which tick of its worker.
@@ -61,7 +59,7 @@ impl Pulse {
 
 /// The state of a connection. It belongs to its I/O worker.
 pub(crate) struct Connection {
-    local: Option<SocketAddr>,
+    local: Option<Address>,
     phase: Cell<Phase>,
     pulse: Rc<Pulse>,
     gate: Cell<Gate>,
@@ -81,7 +79,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(local: Option<SocketAddr>, pulse: Rc<Pulse>) -> Rc<Connection> {
+    pub(crate) fn new(local: Option<Address>, pulse: Rc<Pulse>) -> Rc<Connection> {
         Rc::new(Connection {
             local,
             phase: Cell::new(Phase::Idle),
@@ -98,8 +96,8 @@ impl Connection {
     }
 
     /// The address the client connected to.
-    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
-        self.local
+    pub(crate) fn local_addr(&self) -> Option<&Address> {
+        self.local.as_ref()
     }
 
     /// Who is believed about where a request came from.
@@ -212,7 +210,7 @@ const MAX_HELD: usize = 64 * 1024;
 
 /// The socket, as the dispatcher sees it.
 pub(crate) struct Socket {
-    io: TcpStream,
+    io: Stream,
     connection: Rc<Connection>,
     /// Read, and not for the dispatcher yet.
     held: BytesMut,
@@ -221,7 +219,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(io: TcpStream, connection: Rc<Connection>) -> Self {
+    pub(crate) fn new(io: Stream, connection: Rc<Connection>) -> Self {
         Socket { io, connection, held: BytesMut::new(), ended: false }
     }
 

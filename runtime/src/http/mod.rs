@@ -1,5 +1,6 @@
 //! Requests, responses, bodies and WebSockets. With [`server`](crate::server) the only user of actix types.
 
+mod address;
 mod body;
 mod connection;
 mod errand;
@@ -10,12 +11,14 @@ mod incoming;
 mod outgoing;
 mod request;
 mod response;
+mod stream;
 mod task;
 pub mod websocket;
 
 pub use actix_http::header::{self, HeaderName, HeaderValue};
 pub use actix_http::{Method, StatusCode, Version};
 
+pub use address::Address;
 pub use body::{Body, BodyReader, ByteStream};
 pub use errand::Errand;
 pub use forwarded::{Forwarded, TrustedProxies};
@@ -29,3 +32,4 @@ pub(crate) use errand::Unfit;
 pub(crate) use gate::Announced;
 pub(crate) use incoming::Incoming;
 pub(crate) use outgoing::{Framing, Outgoing};
+pub(crate) use stream::Stream;

@@ -13,7 +13,9 @@ use percent_encoding::percent_decode_str;
 use super::errand::{self, Origin};
 use super::header::{self, HeaderMap};
 use super::incoming::Incoming;
-use super::{Announced, BodyReader, Connection, Forwarded, Head, HeaderName, HeaderValue, Method, Version};
+use super::{
+    Address, Announced, BodyReader, Connection, Forwarded, Head, HeaderName, HeaderValue, Method, Version,
+};
 use crate::routing::Params;
 use crate::Error;
 
@@ -132,7 +134,7 @@ impl Request {
         self.has_payload()
     }
 
-    /// The client's address.
+    /// The client's address; none on a Unix socket.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.inner.peer_addr()
     }
@@ -144,10 +146,10 @@ impl Request {
     }
 
     /// The address the client connected to.
-    pub fn local(&self) -> Option<SocketAddr> {
+    pub fn local(&self) -> Option<Address> {
         match &self.connection {
-            Some(connection) => connection.local_addr(),
-            None => self.inner.extensions().get::<Origin>().map(|origin| origin.local),
+            Some(connection) => connection.local_addr().cloned(),
+            None => self.inner.extensions().get::<Origin>().map(|origin| origin.local.clone()),
         }
     }
 

@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::net::TcpListener as StdTcpListener;
 use std::rc::Rc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::Arc;
@@ -12,12 +11,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use actix_service::Service;
-use tokio::net::{TcpListener, TcpStream};
+use socket2::Socket as Listening;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 use tokio::task::{spawn_local, yield_now};
 use tokio::time::{sleep, sleep_until};
 
+use super::accept::{Accepted, Acceptor};
 use super::errands;
 use super::exchange::Table;
 use super::handle::{Inbox, Sent};
@@ -66,7 +66,7 @@ impl WorkerThread {
         config: Arc<Config>,
         routes: Routes,
         inbox: Inbox,
-        listener: StdTcpListener,
+        socket: Listening,
         order: watch::Receiver<Order>,
     ) -> io::Result<WorkerThread> {
         let (ready, started) = mpsc::channel();
@@ -75,7 +75,7 @@ impl WorkerThread {
             move || {
                 // Dropped last: tells whoever waits that joining will not block.
                 let _end = end;
-                run(config, routes, inbox, listener, order, &ready)
+                run(config, routes, inbox, socket, order, &ready)
             }
         })?;
         match started.recv() {
@@ -107,7 +107,7 @@ fn run(
     config: Arc<Config>,
     routes: Routes,
     inbox: Inbox,
-    listener: StdTcpListener,
+    socket: Listening,
     order: watch::Receiver<Order>,
     ready: &mpsc::Sender<io::Result<()>>,
 ) -> bool {
@@ -121,7 +121,7 @@ fn run(
     let Inbox { counters, errands, seat } = inbox;
     seat.take();
     let worker = Worker::new(seat.index(), config, routes, counters);
-    let finished = runtime.block_on(serve(worker.clone(), errands, listener, order, ready));
+    let finished = runtime.block_on(serve(worker.clone(), errands, socket, order, ready));
     worker.pulse.stopped.set(true);
     drop(runtime);
     finished
@@ -236,11 +236,11 @@ impl Drop for Open {
 async fn serve(
     worker: Rc<Worker>,
     errands: tokio::sync::mpsc::Receiver<Sent>,
-    listener: StdTcpListener,
+    socket: Listening,
     mut order: watch::Receiver<Order>,
     ready: &mpsc::Sender<io::Result<()>>,
 ) -> bool {
-    let listener = match TcpListener::from_std(listener) {
+    let listener = match Acceptor::new(socket) {
         Ok(listener) => listener,
         Err(error) => {
             let _ = ready.send(Err(error));
@@ -248,15 +248,13 @@ async fn serve(
         }
     };
     let http = Rc::new(service::http(&worker).await);
-    let accept = |(stream, peer): (TcpStream, _)| {
-        // Responses are written whole, so there is nothing to gain by waiting for more.
-        let _ = stream.set_nodelay(true);
-        let connection = Connection::new(stream.local_addr().ok(), worker.pulse.clone());
+    let accept = |Accepted { stream, peer, local }: Accepted| {
+        let connection = Connection::new(local, worker.pulse.clone());
         let open = worker.open(connection.clone());
         let http = http.clone();
         spawn_local(async move {
-            if let Err(error) = http.call((Socket::new(stream, connection), Some(peer))).await {
-                tracing::debug!(%peer, %error, "connection ended");
+            if let Err(error) = http.call((Socket::new(stream, connection), peer)).await {
+                tracing::debug!(?peer, %error, "connection ended");
             }
             drop(open);
         });
@@ -318,12 +316,9 @@ async fn serve(
     }
 }
 
-async fn accept_below(
-    worker: &Worker,
-    listener: &TcpListener,
-) -> io::Result<(TcpStream, std::net::SocketAddr)> {
+async fn accept_below(worker: &Worker, listener: &Acceptor) -> io::Result<Accepted> {
     worker.fewer_than(worker.config.max_connections).await;
-    listener.accept().await
+    poll_fn(|cx| listener.poll_accept(cx)).await
 }
 
 /// Whether an error of `accept` is about the one connection only.
