@@ -162,12 +162,19 @@ class Engine:
         link: WorkerLink | None = None,
         uds: str | os.PathLike[str] | None = None,
         fd: int | None = None,
+        ssl_keyfile: str | os.PathLike[str] | None = None,
+        ssl_certfile: str | os.PathLike[str] | None = None,
+        ssl_keyfile_password: str | None = None,
+        ssl_cert_reqs: int = 0,
+        ssl_ca_certs: str | os.PathLike[str] | None = None,
+        handshake_timeout: float = 10.0,
     ) -> Self:
         """Bind the address, or take the socket `fd` or the one that `link` has inherited. Nothing is accepted until `serve`.
 
         `uds`: the path of a Unix socket, in place of host and port.
 
-        Raises BindError, and ValueError when one of `trusted_proxies` is not a network.
+        Raises BindError, BimetalError when TLS is not possible as asked, and ValueError when one of `trusted_proxies` is not
+        a network.
         """
 
     @property

@@ -81,6 +81,24 @@ def _application_options(command: F) -> F:
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--uds", metavar="PATH", help="Listen on a Unix socket instead.")
 @click.option("--fd", type=click.IntRange(3), help="Listen on this open socket instead, of whoever starts the program.")
+@click.option("--ssl-certfile", metavar="FILE", help="Serve TLS with this certificate (PEM), renewed when it changes.")
+@click.option("--ssl-keyfile", metavar="FILE", help="The certificate's private key; without it, in the same file.")
+@click.option("--ssl-keyfile-password", metavar="TEXT", envvar="BIMETAL_SSL_KEYFILE_PASSWORD", help="The private key's password.")
+@click.option(
+    "--ssl-cert-reqs",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 2),
+    help="Whether clients show a certificate: 0 no, 1 if they like, 2 they have to.",
+)
+@click.option("--ssl-ca-certs", metavar="FILE", help="The authorities of clients' certificates.")
+@click.option(
+    "--handshake-timeout",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="For the handshake of TLS, seconds.",
+)
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--reload", is_flag=True, help="For development: take in changed source files and plugin libraries.")
 @click.option(
@@ -171,6 +189,12 @@ def run(
     port: int,
     uds: str | None,
     fd: int | None,
+    ssl_certfile: str | None,
+    ssl_keyfile: str | None,
+    ssl_keyfile_password: str | None,
+    ssl_cert_reqs: int,
+    ssl_ca_certs: str | None,
+    handshake_timeout: float,
     workers: int,
     reload: bool,
     reload_dirs: tuple[str, ...],
@@ -232,6 +256,12 @@ def run(
             port=port,
             uds=uds,
             fd=fd,
+            ssl_certfile=ssl_certfile,
+            ssl_keyfile=ssl_keyfile,
+            ssl_keyfile_password=ssl_keyfile_password,
+            ssl_cert_reqs=ssl_cert_reqs,
+            ssl_ca_certs=ssl_ca_certs,
+            handshake_timeout=handshake_timeout,
             lifespan=lifespan,
             root_path=root_path,
             forwarded_allow_ips=forwarded_allow_ips if proxy_headers else (),

@@ -116,6 +116,18 @@ class Listening(TypedDict, total=False):
     uds: str | os.PathLike[str] | None
     #: A socket that this process has been given, by its file descriptor, in place of host and port.
     fd: int | None
+    #: TLS: the certificate with those that lead to its authority, and its private key, in PEM format. Taken in anew when the
+    #: files change.
+    ssl_certfile: str | os.PathLike[str] | None
+    ssl_keyfile: str | os.PathLike[str] | None
+    #: The private key's password.
+    ssl_keyfile_password: str | None
+    #: Whether clients show a certificate: 0 no, 1 if they like, 2 they have to; the numbers of `ssl.VerifyMode`.
+    ssl_cert_reqs: int
+    #: The authorities of these certificates.
+    ssl_ca_certs: str | os.PathLike[str] | None
+    #: How long the handshake of TLS may take.
+    handshake_timeout: float
 
 
 class Limits(Listening, total=False):

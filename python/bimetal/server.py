@@ -252,7 +252,8 @@ class Server:
         if self._running().is_unix:
             return f"unix:{self.host}"
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        scheme = "https" if self._limits.get("ssl_certfile") else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def running(self) -> bool:

@@ -13,7 +13,8 @@ use bimetal_runtime::edge::Edge;
 use bimetal_runtime::http::{Address, Method, TrustedProxies};
 use bimetal_runtime::lane::{Limits, Runners};
 use bimetal_runtime::{
-    BodyMode, Config, Handler, LaneKind, Route, RouteTable, Running, Server, ServerHandle,
+    BodyMode, ClientCertificates, Config, Handler, LaneKind, Route, RouteTable, Running, Server,
+    ServerHandle, Tls,
 };
 use parking_lot::{Mutex, RwLock};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -82,7 +83,8 @@ impl Engine {
         app, *, host, port, io_threads = 1, backlog = 2048, max_connections = 25_000, max_body_size = 16_777_216,
         keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, access_log = false, timing = false,
         root_path = "", sync_threads = 1000, native_timeout = 30.0, trusted_proxies = Vec::new(), on_exception = None, link = None,
-        uds = None, fd = None
+        uds = None, fd = None, ssl_keyfile = None, ssl_certfile = None, ssl_keyfile_password = None, ssl_cert_reqs = 0,
+        ssl_ca_certs = None, handshake_timeout = 10.0
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -111,11 +113,43 @@ impl Engine {
         link: Option<&Bound<'_, WorkerLink>>,
         uds: Option<PathBuf>,
         fd: Option<RawFd>,
+        ssl_keyfile: Option<PathBuf>,
+        ssl_certfile: Option<PathBuf>,
+        ssl_keyfile_password: Option<String>,
+        ssl_cert_reqs: u8,
+        ssl_ca_certs: Option<PathBuf>,
+        handshake_timeout: f64,
     ) -> PyResult<Self> {
+        let client_certificates = match ssl_cert_reqs {
+            0 => ClientCertificates::Ignored,
+            1 => ClientCertificates::Optional,
+            2 => ClientCertificates::Required,
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "ssl_cert_reqs={other} is unknown; use 0 (none), 1 (optional) or 2 (required)"
+                )))
+            }
+        };
+        if ssl_certfile.is_none()
+            && (ssl_keyfile.is_some() || client_certificates != ClientCertificates::Ignored)
+        {
+            return Err(BimetalError::new_err(
+                "TLS is not possible: there is no certificate (give its file with --ssl-certfile)",
+            ));
+        }
+        let tls = ssl_certfile.map(|certificate| Tls {
+            certificate,
+            key: ssl_keyfile,
+            password: ssl_keyfile_password,
+            client_authorities: ssl_ca_certs,
+            client_certificates,
+        });
         let config = Config {
             host,
             port,
             uds,
+            tls,
+            handshake_timeout: seconds("handshake_timeout", handshake_timeout)?,
             io_threads,
             backlog,
             max_connections,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::http::TrustedProxies;
+use crate::Tls;
 
 /// How a [`Server`](crate::Server) listens and what it allows.
 ///
@@ -22,6 +23,10 @@ pub struct Config {
     /// The path of a Unix socket to bind in place of host and port. A socket file on which nobody listens is replaced; the
     /// file is removed when the server stops.
     pub uds: Option<PathBuf>,
+    /// How connections are encrypted; they are not by default.
+    pub tls: Option<Tls>,
+    /// How long a client may take for the handshake of TLS; beyond it the connection is closed.
+    pub handshake_timeout: Duration,
     /// I/O workers: threads that parse requests, run native handlers and write responses.
     pub io_threads: usize,
     /// Connections the kernel may queue before they are accepted.
@@ -58,6 +63,8 @@ impl Default for Config {
             host: "127.0.0.1".to_owned(),
             port: 0,
             uds: None,
+            tls: None,
+            handshake_timeout: Duration::from_secs(10),
             io_threads: 1,
             backlog: 2048,
             max_connections: 25_000,

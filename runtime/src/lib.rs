@@ -12,6 +12,7 @@
 //! | [`lane`] | where a handler runs, and the queue in front of it |
 //! | [`metrics`] | counters by lane, times by route |
 //! | [`supervisor`] | worker processes: started, watched, replaced |
+//! | `tls` | certificates and keys: read, renewed when their files change |
 //!
 //! [`config`] holds the one configuration struct, [`error`] the one error type.
 
@@ -26,6 +27,7 @@ pub mod metrics;
 pub mod routing;
 pub mod server;
 pub mod supervisor;
+mod tls;
 
 pub use config::Config;
 pub use error::{Error, ErrorKind};
@@ -33,3 +35,4 @@ pub use http::{Body, Errand, Head, Request, Response};
 pub use lane::{Answer, BodyMode, Handler, LaneKind};
 pub use routing::{Route, RouteTable};
 pub use server::{Listener, Running, Server, ServerHandle};
+pub use tls::{ClientCertificates, Tls};

@@ -86,7 +86,7 @@ impl RequestHead for Arriving<'_> {
     }
 
     fn is_secure(&self) -> bool {
-        self.request.forwarded().and_then(|forwarded| forwarded.secure).unwrap_or(false)
+        self.request.is_secure()
     }
 
     fn path(&self) -> Cow<'_, str> {

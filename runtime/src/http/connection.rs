@@ -2,6 +2,7 @@
 //! know of it.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -60,6 +61,7 @@ impl Pulse {
 /// The state of a connection. It belongs to its I/O worker.
 pub(crate) struct Connection {
     local: Option<Address>,
+    secure: bool,
     phase: Cell<Phase>,
     pulse: Rc<Pulse>,
     gate: Cell<Gate>,
@@ -79,9 +81,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(local: Option<Address>, pulse: Rc<Pulse>) -> Rc<Connection> {
+    pub(crate) fn new(local: Option<Address>, secure: bool, pulse: Rc<Pulse>) -> Rc<Connection> {
         Rc::new(Connection {
             local,
+            secure,
             phase: Cell::new(Phase::Idle),
             pulse,
             gate: Cell::default(),
@@ -98,6 +101,24 @@ impl Connection {
     /// The address the client connected to.
     pub(crate) fn local_addr(&self) -> Option<&Address> {
         self.local.as_ref()
+    }
+
+    /// Whether it is encrypted.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Ends when no new requests are taken.
+    pub(crate) async fn drained(&self) {
+        poll_fn(|cx| {
+            self.remember_task(cx.waker());
+            if self.pulse.draining.get() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
     }
 
     /// Who is believed about where a request came from.
@@ -194,6 +215,18 @@ impl Connection {
                 *known = Some((waker.clone(), gathering.clone()));
                 gathering
             }
+        }
+    }
+
+    /// Notes whether the client takes what is written.
+    fn note_written(&self, is_taken: bool, cx: &Context<'_>) {
+        if is_taken {
+            self.stalled.set(None);
+            return;
+        }
+        self.remember_task(cx.waker());
+        if self.stalled.get().is_none() {
+            self.stalled.set(Some(self.pulse.tick.get()));
         }
     }
 
@@ -303,19 +336,21 @@ impl AsyncWrite for Socket {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let written = Pin::new(&mut this.io).poll_write(cx, buf);
-        if written.is_ready() {
-            connection.stalled.set(None);
-        } else {
-            connection.remember_task(cx.waker());
-            if connection.stalled.get().is_none() {
-                connection.stalled.set(Some(connection.pulse.tick.get()));
-            }
-        }
+        connection.note_written(written.is_ready(), cx);
         written
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.io).poll_flush(cx);
+        if flushed.is_pending() {
+            // What is encrypted waits to be taken after it has been written.
+            if this.connection.timed_out.get() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            this.connection.note_written(false, cx);
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

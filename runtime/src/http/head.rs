@@ -25,7 +25,8 @@ pub struct Head {
     pub client: Option<(String, i64)>,
     /// The address the client connected to.
     pub local: Option<Address>,
-    /// Whether the client's connection is encrypted (`https`, `wss`), as far as a trusted proxy says so.
+    /// Whether the client's connection is encrypted (`https`, `wss`): the connection itself, or the one to a trusted proxy that
+    /// says so.
     pub secure: bool,
 }
 

@@ -145,6 +145,17 @@ impl Request {
         self.connection.as_ref()?.trusted_proxies().read(peer, self.headers())
     }
 
+    /// Whether the client's connection is encrypted (`https`, `wss`): the connection itself, or the one to a trusted proxy that
+    /// says so.
+    pub fn is_secure(&self) -> bool {
+        let told = self.forwarded().and_then(|forwarded| forwarded.secure);
+        told.unwrap_or_else(|| self.has_secure_connection())
+    }
+
+    fn has_secure_connection(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.is_secure())
+    }
+
     /// The address the client connected to.
     pub fn local(&self) -> Option<Address> {
         match &self.connection {
@@ -189,7 +200,7 @@ impl Request {
             peer: self.peer(),
             client: forwarded.client,
             local: self.local(),
-            secure: forwarded.secure.unwrap_or(false),
+            secure: forwarded.secure.unwrap_or_else(|| self.has_secure_connection()),
         }
     }
 

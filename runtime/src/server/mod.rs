@@ -9,6 +9,7 @@ mod bind;
 mod errands;
 mod exchange;
 mod handle;
+mod opening;
 mod published;
 mod respond;
 mod served;
@@ -16,6 +17,7 @@ mod service;
 mod socket_file;
 mod worker;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +26,7 @@ use tokio::sync::watch;
 
 use crate::http::Address;
 use crate::metrics::{RouteTimes, Stats};
+use crate::tls::{Contents, Secured, Watch};
 use crate::{Config, Error, ErrorKind, RouteTable};
 use handle::Inbox;
 use published::Published;
@@ -38,10 +41,14 @@ pub use handle::{ErrandError, ErrandReply, PendingReply, ServerHandle, MAX_ERRAN
 /// return.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// HTTP/1.1, as clients ask for it in the handshake of TLS.
+const HTTP_1: &str = "http/1.1";
+
 /// A bound server that does not listen yet.
 pub struct Server {
     config: Config,
     listener: Listener,
+    secured: Option<(Arc<Secured>, Contents)>,
     handle: ServerHandle,
     inboxes: Vec<Inbox>,
 }
@@ -59,8 +66,10 @@ impl Server {
     /// the setting that is impossible.
     pub fn from_listener(config: Config, listener: Listener) -> Result<Server, Error> {
         check(&config)?;
+        let secured = config.tls.clone().map(|tls| Secured::load(tls, &[HTTP_1])).transpose()?;
+        let secured = secured.map(|(secured, contents)| (Arc::new(secured), contents));
         let (handle, inboxes) = ServerHandle::new(listener.address().clone(), config.io_threads);
-        Ok(Server { config, listener, handle, inboxes })
+        Ok(Server { config, listener, secured, handle, inboxes })
     }
 
     /// A handle for whoever runs inside of the server. Until [`Server::serve`], what it is asked for waits.
@@ -87,7 +96,7 @@ impl Server {
     /// An error of kind `Bind` when another process listens on the port by now, of kind `Server` when the
     /// threads cannot be started.
     pub fn serve(self, table: Arc<RouteTable>) -> Result<Running, Error> {
-        let Server { config, listener, handle, inboxes } = self;
+        let Server { config, listener, secured, handle, inboxes } = self;
         let Listener { socket, address, file } = listener;
         let backlog = i32::try_from(config.backlog).unwrap_or(i32::MAX);
         socket.listen(backlog).map_err(|error| bind::bind_error(&address.to_string(), error))?;
@@ -99,9 +108,21 @@ impl Server {
         let (orders, order) = watch::channel(Order::Serve);
         let config = Arc::new(config);
         let routes = Published::new(Served::new(table, handle.series()));
+        let cannot_start = |what: &str, error: io::Error| {
+            Error::new(ErrorKind::Server, format!("{what} cannot be started: {error}")).with_cause(error)
+        };
+        let (secured, watch) = match secured {
+            None => (None, None),
+            Some((secured, contents)) => {
+                let watch = Watch::start(Arc::clone(&secured), contents)
+                    .map_err(|error| cannot_start("the thread that renews certificates", error))?;
+                (Some(secured), Some(watch))
+            }
+        };
         let mut running = Running {
             address,
             file,
+            _watch: watch,
             routes,
             orders,
             handle,
@@ -115,16 +136,14 @@ impl Server {
                     WorkerThread::start(
                         index,
                         config.clone(),
+                        secured.clone(),
                         running.routes.clone(),
                         inbox,
                         socket,
                         order.clone(),
                     )
                 })
-                .map_err(|error| {
-                    Error::new(ErrorKind::Server, format!("I/O worker {index} cannot be started: {error}"))
-                        .with_cause(error)
-                })?;
+                .map_err(|error| cannot_start(&format!("I/O worker {index}"), error))?;
             running.workers.push(worker);
         }
         Ok(running)
@@ -148,6 +167,7 @@ fn inet(address: &Address) -> SocketAddr {
 pub struct Running {
     address: Address,
     file: Option<SocketFile>,
+    _watch: Option<Watch>,
     routes: Routes,
     orders: watch::Sender<Order>,
     handle: ServerHandle,

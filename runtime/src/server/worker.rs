@@ -21,11 +21,13 @@ use super::accept::{Accepted, Acceptor};
 use super::errands;
 use super::exchange::Table;
 use super::handle::{Inbox, Sent};
+use super::opening;
 use super::published::{Cached, Published};
 use super::served::Served;
 use super::service;
 use crate::http::{Connection, Phase, Pulse, Socket};
 use crate::metrics::{nanos, Counters};
+use crate::tls::Secured;
 use crate::Config;
 
 /// What a worker is to do.
@@ -64,6 +66,7 @@ impl WorkerThread {
     pub(super) fn start(
         index: usize,
         config: Arc<Config>,
+        secured: Option<Arc<Secured>>,
         routes: Routes,
         inbox: Inbox,
         socket: Listening,
@@ -75,7 +78,7 @@ impl WorkerThread {
             move || {
                 // Dropped last: tells whoever waits that joining will not block.
                 let _end = end;
-                run(config, routes, inbox, socket, order, &ready)
+                run(config, secured, routes, inbox, socket, order, &ready)
             }
         })?;
         match started.recv() {
@@ -105,6 +108,7 @@ impl WorkerThread {
 
 fn run(
     config: Arc<Config>,
+    secured: Option<Arc<Secured>>,
     routes: Routes,
     inbox: Inbox,
     socket: Listening,
@@ -120,7 +124,7 @@ fn run(
     };
     let Inbox { counters, errands, seat } = inbox;
     seat.take();
-    let worker = Worker::new(seat.index(), config, routes, counters);
+    let worker = Worker::new(seat.index(), config, secured, routes, counters);
     let finished = runtime.block_on(serve(worker.clone(), errands, socket, order, ready));
     worker.pulse.stopped.set(true);
     drop(runtime);
@@ -132,6 +136,7 @@ pub(super) struct Worker {
     index: usize,
     started: Instant,
     config: Arc<Config>,
+    secured: Option<Arc<Secured>>,
     routes: Cached<Arc<Served>>,
     counters: Arc<Counters>,
     pulse: Rc<Pulse>,
@@ -142,12 +147,19 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    fn new(index: usize, config: Arc<Config>, routes: Routes, counters: Arc<Counters>) -> Rc<Worker> {
+    fn new(
+        index: usize,
+        config: Arc<Config>,
+        secured: Option<Arc<Secured>>,
+        routes: Routes,
+        counters: Arc<Counters>,
+    ) -> Rc<Worker> {
         Rc::new(Worker {
             pulse: Pulse::new(config.trusted_proxies.clone()),
             index,
             started: Instant::now(),
             config,
+            secured,
             routes: Cached::new(routes),
             counters,
             connections: RefCell::default(),
@@ -168,6 +180,11 @@ impl Worker {
 
     pub(super) fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What connections are encrypted by, where they are.
+    pub(super) fn secured(&self) -> Option<&Secured> {
+        self.secured.as_deref()
     }
 
     /// The routes for a request that has just come.
@@ -249,12 +266,28 @@ async fn serve(
     };
     let http = Rc::new(service::http(&worker).await);
     let accept = |Accepted { stream, peer, local }: Accepted| {
-        let connection = Connection::new(local, worker.pulse.clone());
+        let connection = Connection::new(local, worker.secured.is_some(), worker.pulse.clone());
         let open = worker.open(connection.clone());
         let http = http.clone();
+        if worker.secured.is_none() {
+            spawn_local(async move {
+                if let Err(error) = http.call((Socket::new(stream, connection), peer)).await {
+                    tracing::debug!(?peer, %error, "connection ended");
+                }
+                drop(open);
+            });
+            return;
+        }
+        let worker = worker.clone();
         spawn_local(async move {
-            if let Err(error) = http.call((Socket::new(stream, connection), peer)).await {
-                tracing::debug!(?peer, %error, "connection ended");
+            // Apart: it is large, and soon over.
+            match Box::pin(opening::open(&worker, &connection, stream)).await {
+                Ok(stream) => {
+                    if let Err(error) = http.call((Socket::new(stream, connection), peer)).await {
+                        tracing::debug!(?peer, %error, "connection ended");
+                    }
+                }
+                Err(error) => tracing::debug!(?peer, %error, "connection not opened"),
             }
             drop(open);
         });
