@@ -168,6 +168,7 @@ class Engine:
         ssl_cert_reqs: int = 0,
         ssl_ca_certs: str | os.PathLike[str] | None = None,
         handshake_timeout: float = 10.0,
+        proxy_protocol: bool = False,
     ) -> Self:
         """Bind the address, or take the socket `fd` or the one that `link` has inherited. Nothing is accepted until `serve`.
 

@@ -97,7 +97,7 @@ def _application_options(command: F) -> F:
     default=10.0,
     show_default=True,
     type=click.FloatRange(0, min_open=True),
-    help="For the handshake of TLS, seconds.",
+    help="For the handshake of TLS and the header of the PROXY protocol, seconds.",
 )
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--reload", is_flag=True, help="For development: take in changed source files and plugin libraries.")
@@ -134,6 +134,9 @@ def _application_options(command: F) -> F:
     "--forwarded-allow-ips",
     metavar="LIST",
     help="The proxies to trust: addresses, networks, names, or '*'. By default $FORWARDED_ALLOW_IPS, or this machine.",
+)
+@click.option(
+    "--proxy-protocol", is_flag=True, help="Trusted proxies begin each connection with a PROXY header, version 1 or 2."
 )
 @click.option(
     "--max-body", default=16777216, show_default=True, type=click.IntRange(0), help="Largest request body, bytes."
@@ -204,6 +207,7 @@ def run(
     root_path: str,
     proxy_headers: bool,
     forwarded_allow_ips: str | None,
+    proxy_protocol: bool,
     max_body: int,
     native_timeout: float,
     drain_timeout: float,
@@ -229,6 +233,8 @@ def run(
         raise click.UsageError("--reload-dir, --reload-include and --reload-exclude belong to --reload")
     if uds is not None and fd is not None:
         raise click.UsageError("--uds and --fd name different sockets: leave one out")
+    if proxy_protocol and not proxy_headers:
+        raise click.UsageError("--proxy-protocol believes trusted proxies: leave out --no-proxy-headers")
     link = inherited(drain_timeout)
     with one_line_errors(with_traceback, of_application=reload and link is not None):
         set_log(log_level, log_format)
@@ -262,6 +268,7 @@ def run(
             ssl_cert_reqs=ssl_cert_reqs,
             ssl_ca_certs=ssl_ca_certs,
             handshake_timeout=handshake_timeout,
+            proxy_protocol=proxy_protocol,
             lifespan=lifespan,
             root_path=root_path,
             forwarded_allow_ips=forwarded_allow_ips if proxy_headers else (),

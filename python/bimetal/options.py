@@ -126,7 +126,9 @@ class Listening(TypedDict, total=False):
     ssl_cert_reqs: int
     #: The authorities of these certificates.
     ssl_ca_certs: str | os.PathLike[str] | None
-    #: How long the handshake of TLS may take.
+    #: Whether the proxies of `forwarded_allow_ips` begin each connection with a header of the PROXY protocol.
+    proxy_protocol: bool
+    #: How long that header and the handshake of TLS may take.
     handshake_timeout: float
 
 

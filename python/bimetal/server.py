@@ -121,6 +121,8 @@ class Server:
         self._uvloop = uvloop
         self._limits = limits
         self._trusted_proxies = _trusted_proxies(forwarded_allow_ips)
+        if limits.get("proxy_protocol") and not any(self._trusted_proxies):
+            raise ValueError("proxy_protocol=True needs proxies that are trusted: name them in forwarded_allow_ips")
         self._state: dict[str, Any] = {}
         self._scope_root_path = ""
         self._observer: Callable[..., Any] | None = None

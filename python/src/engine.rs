@@ -84,7 +84,7 @@ impl Engine {
         keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, access_log = false, timing = false,
         root_path = "", sync_threads = 1000, native_timeout = 30.0, trusted_proxies = Vec::new(), on_exception = None, link = None,
         uds = None, fd = None, ssl_keyfile = None, ssl_certfile = None, ssl_keyfile_password = None, ssl_cert_reqs = 0,
-        ssl_ca_certs = None, handshake_timeout = 10.0
+        ssl_ca_certs = None, handshake_timeout = 10.0, proxy_protocol = false
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -119,6 +119,7 @@ impl Engine {
         ssl_cert_reqs: u8,
         ssl_ca_certs: Option<PathBuf>,
         handshake_timeout: f64,
+        proxy_protocol: bool,
     ) -> PyResult<Self> {
         let client_certificates = match ssl_cert_reqs {
             0 => ClientCertificates::Ignored,
@@ -149,6 +150,7 @@ impl Engine {
             port,
             uds,
             tls,
+            proxy_protocol,
             handshake_timeout: seconds("handshake_timeout", handshake_timeout)?,
             io_threads,
             backlog,

@@ -25,7 +25,11 @@ pub struct Config {
     pub uds: Option<PathBuf>,
     /// How connections are encrypted; they are not by default.
     pub tls: Option<Tls>,
-    /// How long a client may take for the handshake of TLS; beyond it the connection is closed.
+    /// Whether the [trusted proxies](Config::trusted_proxies) begin each connection with a header of the PROXY protocol, version
+    /// 1 or 2, that names the client. One without it is closed; a connection of anybody else is taken as it is.
+    pub proxy_protocol: bool,
+    /// How long a client may take for what comes before HTTP: the header of the PROXY protocol, the handshake of TLS. Beyond it
+    /// the connection is closed.
     pub handshake_timeout: Duration,
     /// I/O workers: threads that parse requests, run native handlers and write responses.
     pub io_threads: usize,
@@ -64,6 +68,7 @@ impl Default for Config {
             port: 0,
             uds: None,
             tls: None,
+            proxy_protocol: false,
             handshake_timeout: Duration::from_secs(10),
             io_threads: 1,
             backlog: 2048,

@@ -1,7 +1,7 @@
 //! One connection: the socket as the HTTP dispatcher reads it, and what requests, responses and the worker
 //! know of it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -61,6 +61,8 @@ impl Pulse {
 /// The state of a connection. It belongs to its I/O worker.
 pub(crate) struct Connection {
     local: Option<Address>,
+    /// The address at the proxy that speaks for the client.
+    at_proxy: OnceCell<Address>,
     secure: bool,
     phase: Cell<Phase>,
     pulse: Rc<Pulse>,
@@ -84,6 +86,7 @@ impl Connection {
     pub(crate) fn new(local: Option<Address>, secure: bool, pulse: Rc<Pulse>) -> Rc<Connection> {
         Rc::new(Connection {
             local,
+            at_proxy: OnceCell::new(),
             secure,
             phase: Cell::new(Phase::Idle),
             pulse,
@@ -100,7 +103,12 @@ impl Connection {
 
     /// The address the client connected to.
     pub(crate) fn local_addr(&self) -> Option<&Address> {
-        self.local.as_ref()
+        self.at_proxy.get().or(self.local.as_ref())
+    }
+
+    /// A proxy has named the address.
+    pub(crate) fn set_address_at_proxy(&self, address: Address) {
+        let _ = self.at_proxy.set(address);
     }
 
     /// Whether it is encrypted.

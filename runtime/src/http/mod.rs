@@ -9,6 +9,7 @@ mod gate;
 mod head;
 mod incoming;
 mod outgoing;
+pub(crate) mod proxy_protocol;
 mod request;
 mod response;
 mod stream;

@@ -269,7 +269,7 @@ async fn serve(
         let connection = Connection::new(local, worker.secured.is_some(), worker.pulse.clone());
         let open = worker.open(connection.clone());
         let http = http.clone();
-        if worker.secured.is_none() {
+        if !opening::is_needed(&worker.config) {
             spawn_local(async move {
                 if let Err(error) = http.call((Socket::new(stream, connection), peer)).await {
                     tracing::debug!(?peer, %error, "connection ended");
@@ -281,8 +281,8 @@ async fn serve(
         let worker = worker.clone();
         spawn_local(async move {
             // Apart: it is large, and soon over.
-            match Box::pin(opening::open(&worker, &connection, stream)).await {
-                Ok(stream) => {
+            match Box::pin(opening::open(&worker, &connection, stream, peer)).await {
+                Ok((stream, peer)) => {
                     if let Err(error) = http.call((Socket::new(stream, connection), peer)).await {
                         tracing::debug!(?peer, %error, "connection ended");
                     }
