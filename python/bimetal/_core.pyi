@@ -169,13 +169,14 @@ class Engine:
         ssl_ca_certs: str | os.PathLike[str] | None = None,
         handshake_timeout: float = 10.0,
         proxy_protocol: bool = False,
+        http2: bool = False,
     ) -> Self:
-        """Bind the address, or take the socket `fd` or the one that `link` has inherited. Nothing is accepted until `serve`.
+        """Bind the address, or take the socket `fd` or that of `link`. Nothing is accepted until `serve`.
 
         `uds`: the path of a Unix socket, in place of host and port.
 
-        Raises BindError, BimetalError when TLS is not possible as asked, and ValueError when one of `trusted_proxies` is not
-        a network.
+        Raises BindError, BimetalError where TLS is not possible as asked, ValueError where one of `trusted_proxies` is
+        not a network.
         """
 
     @property

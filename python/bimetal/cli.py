@@ -83,7 +83,13 @@ def _application_options(command: F) -> F:
 @click.option("--fd", type=click.IntRange(3), help="Listen on this open socket instead, of whoever starts the program.")
 @click.option("--ssl-certfile", metavar="FILE", help="Serve TLS with this certificate (PEM), renewed when it changes.")
 @click.option("--ssl-keyfile", metavar="FILE", help="The certificate's private key; without it, in the same file.")
-@click.option("--ssl-keyfile-password", metavar="TEXT", envvar="BIMETAL_SSL_KEYFILE_PASSWORD", help="The private key's password.")
+@click.option(
+    "--ssl-keyfile-password",
+    metavar="TEXT",
+    envvar="BIMETAL_SSL_KEYFILE_PASSWORD",
+    show_envvar=True,
+    help="The private key's password.",
+)
 @click.option(
     "--ssl-cert-reqs",
     default=0,
@@ -123,6 +129,7 @@ def _application_options(command: F) -> F:
     help="Do not watch files and folders that match. Repeatable.",
 )
 @click.option("--io-threads", default=1, show_default=True, type=click.IntRange(1), help="Threads for the sockets.")
+@click.option("--http2", is_flag=True, help="Speak HTTP/2 with clients that want it, with or without TLS.")
 @click.option("--root-path", default="", help="The path under which a proxy publishes the application.")
 @click.option(
     "--proxy-headers/--no-proxy-headers",
@@ -204,6 +211,7 @@ def run(
     reload_includes: tuple[str, ...],
     reload_excludes: tuple[str, ...],
     io_threads: int,
+    http2: bool,
     root_path: str,
     proxy_headers: bool,
     forwarded_allow_ips: str | None,
@@ -269,6 +277,7 @@ def run(
             ssl_ca_certs=ssl_ca_certs,
             handshake_timeout=handshake_timeout,
             proxy_protocol=proxy_protocol,
+            http2=http2,
             lifespan=lifespan,
             root_path=root_path,
             forwarded_allow_ips=forwarded_allow_ips if proxy_headers else (),

@@ -116,8 +116,8 @@ class Listening(TypedDict, total=False):
     uds: str | os.PathLike[str] | None
     #: A socket that this process has been given, by its file descriptor, in place of host and port.
     fd: int | None
-    #: TLS: the certificate with those that lead to its authority, and its private key, in PEM format. Taken in anew when the
-    #: files change.
+    #: TLS: the certificate with those that lead to its authority, and its private key, in PEM format. Taken in anew as
+    #: the files change.
     ssl_certfile: str | os.PathLike[str] | None
     ssl_keyfile: str | os.PathLike[str] | None
     #: The private key's password.
@@ -128,6 +128,8 @@ class Listening(TypedDict, total=False):
     ssl_ca_certs: str | os.PathLike[str] | None
     #: Whether the proxies of `forwarded_allow_ips` begin each connection with a header of the PROXY protocol.
     proxy_protocol: bool
+    #: Whether HTTP/2 is spoken with clients that want it.
+    http2: bool
     #: How long that header and the handshake of TLS may take.
     handshake_timeout: float
 

@@ -66,7 +66,7 @@ pub(crate) struct Engine {
 /// Where the I/O half of the server is in its life.
 enum Stage {
     Bound {
-        server: Server,
+        server: Box<Server>,
         table: Option<Arc<RouteTable>>,
     },
     Running(Running),
@@ -84,7 +84,7 @@ impl Engine {
         keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, access_log = false, timing = false,
         root_path = "", sync_threads = 1000, native_timeout = 30.0, trusted_proxies = Vec::new(), on_exception = None, link = None,
         uds = None, fd = None, ssl_keyfile = None, ssl_certfile = None, ssl_keyfile_password = None, ssl_cert_reqs = 0,
-        ssl_ca_certs = None, handshake_timeout = 10.0, proxy_protocol = false
+        ssl_ca_certs = None, handshake_timeout = 10.0, proxy_protocol = false, http2 = false
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -120,6 +120,7 @@ impl Engine {
         ssl_ca_certs: Option<PathBuf>,
         handshake_timeout: f64,
         proxy_protocol: bool,
+        http2: bool,
     ) -> PyResult<Self> {
         let client_certificates = match ssl_cert_reqs {
             0 => ClientCertificates::Ignored,
@@ -151,6 +152,7 @@ impl Engine {
             uds,
             tls,
             proxy_protocol,
+            http2,
             handshake_timeout: seconds("handshake_timeout", handshake_timeout)?,
             io_threads,
             backlog,
@@ -194,7 +196,7 @@ impl Engine {
         let lanes =
             Lanes { port, runners, application, exchanges: Arc::clone(&exchanges), track: track.into() };
         Ok(Engine {
-            state: Mutex::new(Stage::Bound { server, table: None }),
+            state: Mutex::new(Stage::Bound { server: Box::new(server), table: None }),
             side: Mutex::new(None),
             lanes: Mutex::new(Some(Arc::new(lanes))),
             exchanges,

@@ -140,14 +140,17 @@ def test_a_stop_waits_for_no_handshake(issued: Issued) -> None:
 
 def test_connections_end_as_announced(authority: Authority, issued: Issued) -> None:
     context = authority.context()
-    with start_bimetal("reached:app", *issued.options).wait_ready() as server:
-        with encrypted(server.port, context) as closed, encrypted(server.port, context) as idle:
-            assert closed.request("GET", "/sync", [("Connection", "close")]).status == 200
-            # Anything but an end that was announced is an SSLEOFError.
-            assert closed.reader.read() == b""
-            assert idle.request("GET", "/async").status == 200
-            assert server.stop() == 0
-            assert idle.reader.read() == b""
+    with (
+        start_bimetal("reached:app", *issued.options).wait_ready() as server,
+        encrypted(server.port, context) as closed,
+        encrypted(server.port, context) as idle,
+    ):
+        assert closed.request("GET", "/sync", [("Connection", "close")]).status == 200
+        # Anything but an end that was announced is an SSLEOFError.
+        assert closed.reader.read() == b""
+        assert idle.request("GET", "/async").status == 200
+        assert server.stop() == 0
+        assert idle.reader.read() == b""
 
 
 def test_certificates_that_change_are_taken_in(authority: Authority) -> None:
@@ -211,9 +214,7 @@ def test_a_key_with_a_password(authority: Authority, tmp_path: Path) -> None:
     pkcs8, traditional = serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL
     pem = serialization.Encoding.PEM
     issued.key.write_bytes(key.private_bytes(pem, pkcs8, locked))
-    with start_bimetal(
-        "reached:app", *issued.options, "--ssl-keyfile-password", "open sesame"
-    ).wait_ready() as server:
+    with start_bimetal("reached:app", *issued.options, "--ssl-keyfile-password", "open sesame").wait_ready() as server:
         assert serial(server.port, authority.context())
         assert server.stop() == 0
         assert "sesame" not in server.output

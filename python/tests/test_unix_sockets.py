@@ -149,7 +149,11 @@ def test_the_socket_of_a_server_is_left_alone(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("file", "a file that is no socket"), ("none/s", "No such file or directory"), ("x" * 120, "too long for a socket")],
+    [
+        ("file", "a file that is no socket"),
+        ("none/s", "No such file or directory"),
+        ("x" * 120, "too long for a socket"),
+    ],
 )
 def test_what_is_in_the_way_is_named(folder: Path, name: str, why: str) -> None:
     (folder / "file").write_text("precious")

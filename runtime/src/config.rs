@@ -28,6 +28,9 @@ pub struct Config {
     /// Whether the [trusted proxies](Config::trusted_proxies) begin each connection with a header of the PROXY protocol, version
     /// 1 or 2, that names the client. One without it is closed; a connection of anybody else is taken as it is.
     pub proxy_protocol: bool,
+    /// Whether HTTP/2 is spoken with clients that want it: by agreement in the handshake of TLS, or without TLS from their first
+    /// byte on.
+    pub http2: bool,
     /// How long a client may take for what comes before HTTP: the header of the PROXY protocol, the handshake of TLS. Beyond it
     /// the connection is closed.
     pub handshake_timeout: Duration,
@@ -69,6 +72,7 @@ impl Default for Config {
             uds: None,
             tls: None,
             proxy_protocol: false,
+            http2: false,
             handshake_timeout: Duration::from_secs(10),
             io_threads: 1,
             backlog: 2048,

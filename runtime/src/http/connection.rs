@@ -13,7 +13,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::gate::{Announced, Gate};
-use super::{websocket, Address, Stream, TrustedProxies};
+use super::{websocket, Address, Early, Stream, TrustedProxies};
 use crate::lane::Wakes;
 
 /// What the server waits for on a connection, since which tick of its worker.
@@ -114,6 +114,30 @@ impl Connection {
     /// Whether it is encrypted.
     pub(crate) fn is_secure(&self) -> bool {
         self.secure
+    }
+
+    /// The state of one stream of it, which is like that of a connection.
+    pub(crate) fn of_stream(&self) -> Rc<Connection> {
+        let local = self.local_addr().cloned();
+        Connection::new(local, self.secure, Rc::clone(&self.pulse))
+    }
+
+    /// Whether the client was too slow.
+    pub(crate) fn has_timed_out(&self) -> bool {
+        self.timed_out.get()
+    }
+
+    /// Ends when the client should go elsewhere with its next request.
+    pub(crate) async fn left(&self) {
+        poll_fn(|cx| {
+            self.remember_task(cx.waker());
+            if self.pulse.leaving.get() || self.pulse.draining.get() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
     }
 
     /// Ends when no new requests are taken.
@@ -227,7 +251,7 @@ impl Connection {
     }
 
     /// Notes whether the client takes what is written.
-    fn note_written(&self, is_taken: bool, cx: &Context<'_>) {
+    pub(crate) fn note_written(&self, is_taken: bool, cx: &Context<'_>) {
         if is_taken {
             self.stalled.set(None);
             return;
@@ -238,7 +262,7 @@ impl Connection {
         }
     }
 
-    fn remember_task(&self, waker: &Waker) {
+    pub(crate) fn remember_task(&self, waker: &Waker) {
         let mut task = self.task.borrow_mut();
         if !task.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *task = Some(waker.clone());
@@ -260,8 +284,10 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(io: Stream, connection: Rc<Connection>) -> Self {
-        Socket { io, connection, held: BytesMut::new(), ended: false }
+    /// The dispatcher's socket: what has been read of it already, and the rest.
+    pub(crate) fn new(early: Early, connection: Rc<Connection>) -> Self {
+        let (held, io) = early.into_parts();
+        Socket { io, connection, held, ended: false }
     }
 
     pub(crate) fn connection(&self) -> &Rc<Connection> {

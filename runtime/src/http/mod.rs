@@ -3,10 +3,12 @@
 mod address;
 mod body;
 mod connection;
+mod early;
 mod errand;
 mod forwarded;
 mod gate;
 mod head;
+pub(crate) mod http2;
 mod incoming;
 mod outgoing;
 pub(crate) mod proxy_protocol;
@@ -29,6 +31,7 @@ pub use response::{HeaderFields, Response};
 pub use task::spawn_local;
 
 pub(crate) use connection::{Connection, Phase, Pulse, Socket};
+pub(crate) use early::Early;
 pub(crate) use errand::Unfit;
 pub(crate) use gate::Announced;
 pub(crate) use incoming::Incoming;

@@ -16,6 +16,16 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<Stream>>),
 }
 
+impl Stream {
+    /// Whether HTTP/2 was agreed on in the handshake of TLS; `None` without TLS.
+    pub(crate) fn agreed_on_http2(&self) -> Option<bool> {
+        match self {
+            Stream::Tls(stream) => Some(stream.get_ref().1.alpn_protocol() == Some(b"h2")),
+            Stream::Tcp(_) | Stream::Unix(_) => None,
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -98,7 +98,7 @@ fn bind_one(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn bind_unix(path: &PathBuf) -> Result<Listener, Error> {
+fn bind_unix(path: &Path) -> Result<Listener, Error> {
     let (socket, file) = socket_file::bind(path).map_err(|why| {
         let message = format!("cannot listen on unix:{}: {why}", path.display());
         match why {
@@ -106,7 +106,7 @@ fn bind_unix(path: &PathBuf) -> Result<Listener, Error> {
             _ => Error::new(ErrorKind::Bind, message),
         }
     })?;
-    Ok(Listener { socket, address: Address::Unix(path.as_path().into()), file: Some(file) })
+    Ok(Listener { socket, address: Address::Unix(path.into()), file: Some(file) })
 }
 
 /// Why the address cannot be listened on, and what to do.

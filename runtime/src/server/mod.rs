@@ -9,6 +9,7 @@ mod bind;
 mod errands;
 mod exchange;
 mod handle;
+mod http2;
 mod opening;
 mod published;
 mod respond;
@@ -41,8 +42,9 @@ pub use handle::{ErrandError, ErrandReply, PendingReply, ServerHandle, MAX_ERRAN
 /// return.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// HTTP/1.1, as clients ask for it in the handshake of TLS.
+/// HTTP/1.1 and HTTP/2, as clients ask for them in the handshake of TLS.
 const HTTP_1: &str = "http/1.1";
+const HTTP_2: &str = "h2";
 
 /// A bound server that does not listen yet.
 pub struct Server {
@@ -66,7 +68,11 @@ impl Server {
     /// the setting that is impossible.
     pub fn from_listener(config: Config, listener: Listener) -> Result<Server, Error> {
         check(&config)?;
-        let secured = config.tls.clone().map(|tls| Secured::load(tls, &[HTTP_1])).transpose()?;
+        let secured = config
+            .tls
+            .clone()
+            .map(|tls| Secured::load(tls, if config.http2 { &[HTTP_2, HTTP_1] } else { &[HTTP_1] }));
+        let secured = secured.transpose()?;
         let secured = secured.map(|(secured, contents)| (Arc::new(secured), contents));
         let (handle, inboxes) = ServerHandle::new(listener.address().clone(), config.io_threads);
         Ok(Server { config, listener, secured, handle, inboxes })

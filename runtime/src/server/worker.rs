@@ -21,7 +21,8 @@ use super::accept::{Accepted, Acceptor};
 use super::errands;
 use super::exchange::Table;
 use super::handle::{Inbox, Sent};
-use super::opening;
+use super::http2;
+use super::opening::{self, Opened};
 use super::published::{Cached, Published};
 use super::served::Served;
 use super::service;
@@ -202,6 +203,11 @@ impl Worker {
 
     fn open(self: &Rc<Self>, connection: Rc<Connection>) -> Open {
         self.counters.connection_opened();
+        Open { _watched: self.watch(connection) }
+    }
+
+    /// Sees to it that the client of a connection, or of one stream of it, is not too slow.
+    pub(super) fn watch(self: &Rc<Self>, connection: Rc<Connection>) -> Watched {
         let mut connections = self.connections.borrow_mut();
         let slot = match self.vacant.borrow_mut().pop() {
             Some(slot) => {
@@ -213,7 +219,7 @@ impl Worker {
                 connections.len() - 1
             }
         };
-        Open { worker: self.clone(), slot }
+        Watched { worker: self.clone(), slot }
     }
 
     fn each_connection(&self, mut visit: impl FnMut(&Connection)) {
@@ -233,20 +239,31 @@ impl Worker {
     }
 }
 
-/// An open connection's place among those of its worker.
+/// An open connection.
 struct Open {
-    worker: Rc<Worker>,
-    slot: usize,
+    _watched: Watched,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.worker.connections.borrow_mut()[self.slot] = None;
-        self.worker.vacant.borrow_mut().push(self.slot);
-        self.worker.counters.connection_closed();
-        if let Some(waker) = self.worker.watcher.take() {
+        let worker = &self._watched.worker;
+        worker.counters.connection_closed();
+        if let Some(waker) = worker.watcher.take() {
             waker.wake();
         }
+    }
+}
+
+/// The place of a connection, or of one stream of it, among those of its worker.
+pub(super) struct Watched {
+    worker: Rc<Worker>,
+    slot: usize,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.worker.connections.borrow_mut()[self.slot] = None;
+        self.worker.vacant.borrow_mut().push(self.slot);
     }
 }
 
@@ -271,7 +288,7 @@ async fn serve(
         let http = http.clone();
         if !opening::is_needed(&worker.config) {
             spawn_local(async move {
-                if let Err(error) = http.call((Socket::new(stream, connection), peer)).await {
+                if let Err(error) = http.call((Socket::new(stream.into(), connection), peer)).await {
                     tracing::debug!(?peer, %error, "connection ended");
                 }
                 drop(open);
@@ -282,7 +299,12 @@ async fn serve(
         spawn_local(async move {
             // Apart: it is large, and soon over.
             match Box::pin(opening::open(&worker, &connection, stream, peer)).await {
-                Ok((stream, peer)) => {
+                Ok(Opened { stream, peer, is_http2: true }) => {
+                    if let Err(error) = http2::serve(&worker, &connection, stream, peer).await {
+                        tracing::debug!(?peer, %error, "connection ended");
+                    }
+                }
+                Ok(Opened { stream, peer, is_http2: false }) => {
                     if let Err(error) = http.call((Socket::new(stream, connection), peer)).await {
                         tracing::debug!(?peer, %error, "connection ended");
                     }
@@ -331,6 +353,8 @@ async fn serve(
     let handover = deadline.min(Instant::now() + worker.config.handover);
     if handover > Instant::now() {
         worker.pulse.leaving.set(true);
+        // HTTP/2 can say so at once.
+        worker.each_connection(Connection::wake);
         tokio::select! {
             () = worker.fewer_than(1) => {}
             () = sleep_until(handover.into()) => {}
