@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Final, Literal, final
 
@@ -168,19 +169,36 @@ class Engine:
         ready_loop_lag: float = 1.0,
         ready_queue_age: float = 2.0,
         ready_saturation: float = 1.0,
+        uds: str | os.PathLike[str] | None = None,
+        fd: int | None = None,
+        ssl_keyfile: str | os.PathLike[str] | None = None,
+        ssl_certfile: str | os.PathLike[str] | None = None,
+        ssl_keyfile_password: str | None = None,
+        ssl_cert_reqs: int = 0,
+        ssl_ca_certs: str | os.PathLike[str] | None = None,
+        handshake_timeout: float = 10.0,
+        proxy_protocol: bool = False,
+        http2: bool = False,
     ) -> Self:
-        """Bind the address, or take the socket that `link` has inherited. Nothing is accepted until `serve`.
+        """Bind the address, or take the socket `fd` or that of `link`. Nothing is accepted until `serve`.
 
-        Raises BindError, and ValueError when one of `trusted_proxies` is not a network.
+        `uds`: the path of a Unix socket, in place of host and port.
+
+        Raises BindError, BimetalError where TLS is not possible as asked, ValueError where one of `trusted_proxies` is
+        not a network.
         """
 
     @property
     def host(self) -> str:
-        """The bound address."""
+        """The bound address, or the path of the Unix socket."""
 
     @property
     def port(self) -> int:
-        """The bound port."""
+        """The bound port; 0 for a Unix socket."""
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether it is a Unix socket."""
 
     @property
     def admin(self) -> tuple[str, int] | None:
@@ -360,24 +378,26 @@ class Supervisor:
         *,
         host: str,
         port: int,
+        uds: str | os.PathLike[str] | None = None,
+        fd: int | None = None,
         workers: int,
         drain_timeout: float,
         heartbeat_timeout: float,
         wait_for_changes: bool,
         admin: tuple[str, int] | None = None,
     ) -> Self:
-        """Bind the address. Workers run `command`, and inherit the socket.
+        """Bind the address, or take the socket `fd`. Workers run `command`, and inherit the socket.
 
         `wait_for_changes`: a worker that does not start is not tried again before `replace`. Raises BindError.
         """
 
     @property
     def host(self) -> str:
-        """The bound address."""
+        """The bound address, or the path of the Unix socket."""
 
     @property
     def port(self) -> int:
-        """The bound port."""
+        """The bound port; 0 for a Unix socket."""
 
     @property
     def admin(self) -> tuple[str, int] | None:

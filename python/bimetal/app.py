@@ -135,6 +135,8 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
             supervise(
                 host=host,
                 port=port,
+                uds=limits.get("uds"),
+                fd=limits.get("fd"),
                 workers=workers,
                 drain_timeout=drain_timeout,
                 heartbeat_timeout=HEARTBEAT_TIMEOUT,

@@ -89,6 +89,32 @@ def _application_options(command: F) -> F:
 @_application_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--uds", metavar="PATH", help="Listen on a Unix socket instead.")
+@click.option("--fd", type=click.IntRange(3), help="Listen on this open socket instead, of whoever starts the program.")
+@click.option("--ssl-certfile", metavar="FILE", help="Serve TLS with this certificate (PEM), renewed when it changes.")
+@click.option("--ssl-keyfile", metavar="FILE", help="The certificate's private key; without it, in the same file.")
+@click.option(
+    "--ssl-keyfile-password",
+    metavar="TEXT",
+    envvar="BIMETAL_SSL_KEYFILE_PASSWORD",
+    show_envvar=True,
+    help="The private key's password.",
+)
+@click.option(
+    "--ssl-cert-reqs",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 2),
+    help="Whether clients show a certificate: 0 no, 1 if they like, 2 they have to.",
+)
+@click.option("--ssl-ca-certs", metavar="FILE", help="The authorities of clients' certificates.")
+@click.option(
+    "--handshake-timeout",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="For the handshake of TLS and the header of the PROXY protocol, seconds.",
+)
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--reload", is_flag=True, help="For development: take in changed source files and plugin libraries.")
 @click.option(
@@ -113,6 +139,7 @@ def _application_options(command: F) -> F:
     help="Do not watch files and folders that match. Repeatable.",
 )
 @click.option("--io-threads", default=1, show_default=True, type=click.IntRange(1), help="Threads for the sockets.")
+@click.option("--http2", is_flag=True, help="Speak HTTP/2 with clients that want it, with or without TLS.")
 @click.option("--root-path", default="", help="The path under which a proxy publishes the application.")
 @click.option(
     "--proxy-headers/--no-proxy-headers",
@@ -124,6 +151,9 @@ def _application_options(command: F) -> F:
     "--forwarded-allow-ips",
     metavar="LIST",
     help="The proxies to trust: addresses, networks, names, or '*'. By default $FORWARDED_ALLOW_IPS, or this machine.",
+)
+@click.option(
+    "--proxy-protocol", is_flag=True, help="Trusted proxies begin each connection with a PROXY header, version 1 or 2."
 )
 @click.option(
     "--max-body", default=16777216, show_default=True, type=click.IntRange(0), help="Largest request body, bytes."
@@ -263,15 +293,25 @@ def run(
     with_traceback: bool,
     host: str,
     port: int,
+    uds: str | None,
+    fd: int | None,
+    ssl_certfile: str | None,
+    ssl_keyfile: str | None,
+    ssl_keyfile_password: str | None,
+    ssl_cert_reqs: int,
+    ssl_ca_certs: str | None,
+    handshake_timeout: float,
     workers: int,
     reload: bool,
     reload_dirs: tuple[str, ...],
     reload_includes: tuple[str, ...],
     reload_excludes: tuple[str, ...],
     io_threads: int,
+    http2: bool,
     root_path: str,
     proxy_headers: bool,
     forwarded_allow_ips: str | None,
+    proxy_protocol: bool,
     max_body: int,
     limit_request_head: int,
     limit_request_line: int,
@@ -309,6 +349,10 @@ def run(
         raise click.UsageError("--reload is for development, with one worker: leave out --workers")
     if not reload and (reload_dirs or reload_includes or reload_excludes):
         raise click.UsageError("--reload-dir, --reload-include and --reload-exclude belong to --reload")
+    if uds is not None and fd is not None:
+        raise click.UsageError("--uds and --fd name different sockets: leave one out")
+    if proxy_protocol and not proxy_headers:
+        raise click.UsageError("--proxy-protocol believes trusted proxies: leave out --no-proxy-headers")
     link = inherited(drain_timeout)
     with one_line_errors(with_traceback, of_application=reload and link is not None):
         set_log(log_level, log_format, access_log_format)
@@ -319,6 +363,8 @@ def run(
             supervise(
                 host=host,
                 port=port,
+                uds=uds,
+                fd=fd,
                 workers=workers,
                 drain_timeout=drain_timeout,
                 heartbeat_timeout=heartbeat_timeout,
@@ -333,6 +379,16 @@ def run(
             app,
             host=host,
             port=port,
+            uds=uds,
+            fd=fd,
+            ssl_certfile=ssl_certfile,
+            ssl_keyfile=ssl_keyfile,
+            ssl_keyfile_password=ssl_keyfile_password,
+            ssl_cert_reqs=ssl_cert_reqs,
+            ssl_ca_certs=ssl_ca_certs,
+            handshake_timeout=handshake_timeout,
+            proxy_protocol=proxy_protocol,
+            http2=http2,
             lifespan=lifespan,
             root_path=root_path,
             forwarded_allow_ips=forwarded_allow_ips if proxy_headers else (),

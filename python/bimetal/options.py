@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Literal
@@ -108,8 +109,33 @@ class ApplicationOptions(TypedDict, total=False):
     telemetry: Any
 
 
-class Limits(TypedDict, total=False):
-    """Bounds and threads of a server; times in seconds, sizes in bytes."""
+class Listening(TypedDict, total=False):
+    """How clients reach a server, besides host and port."""
+
+    #: The path of a Unix socket, in place of host and port.
+    uds: str | os.PathLike[str] | None
+    #: A socket that this process has been given, by its file descriptor, in place of host and port.
+    fd: int | None
+    #: TLS: the certificate with those that lead to its authority, and its private key, in PEM format. Taken in anew as
+    #: the files change.
+    ssl_certfile: str | os.PathLike[str] | None
+    ssl_keyfile: str | os.PathLike[str] | None
+    #: The private key's password.
+    ssl_keyfile_password: str | None
+    #: Whether clients show a certificate: 0 no, 1 if they like, 2 they have to; the numbers of `ssl.VerifyMode`.
+    ssl_cert_reqs: int
+    #: The authorities of these certificates.
+    ssl_ca_certs: str | os.PathLike[str] | None
+    #: Whether the proxies of `forwarded_allow_ips` begin each connection with a header of the PROXY protocol.
+    proxy_protocol: bool
+    #: Whether HTTP/2 is spoken with clients that want it.
+    http2: bool
+    #: How long that header and the handshake of TLS may take.
+    handshake_timeout: float
+
+
+class Limits(Listening, total=False):
+    """Bounds and threads of a server, and how clients reach it; times in seconds, sizes in bytes."""
 
     #: Threads that read and write sockets.
     io_threads: int

@@ -126,6 +126,8 @@ class Server:
         self._uvloop = uvloop
         self._limits = limits
         self._trusted_proxies = _trusted_proxies(forwarded_allow_ips)
+        if limits.get("proxy_protocol") and not any(self._trusted_proxies):
+            raise ValueError("proxy_protocol=True needs proxies that are trusted: name them in forwarded_allow_ips")
         self._state: dict[str, Any] = {}
         self._scope_root_path = ""
         self._observer: Callable[..., Any] | None = None
@@ -243,19 +245,22 @@ class Server:
 
     @property
     def host(self) -> str:
-        """The address it listens on."""
+        """The address it listens on; the path of a Unix socket."""
         return self._running().host
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """The port it listens on; 0 with a Unix socket."""
         return self._running().port
 
     @property
     def url(self) -> str:
-        """The base address for clients: `http://127.0.0.1:8000`."""
+        """The base address for clients: `http://127.0.0.1:8000`; with a Unix socket `unix:PATH`."""
+        if self._running().is_unix:
+            return f"unix:{self.host}"
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        scheme = "https" if self._limits.get("ssl_certfile") else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def admin_port(self) -> int | None:

@@ -250,7 +250,11 @@ impl ScopeHead {
             query: query.map_or(Ok(String::new()), |query| {
                 query.extract::<Vec<u8>>().map(|query| String::from_utf8_lossy(&query).into_owned())
             })?,
-            server: server.map(|server| server.extract()).transpose()?,
+            // The path of a Unix socket has no port, and stands in no URL.
+            server: server
+                .map(|server| server.extract::<(String, Option<u16>)>())
+                .transpose()?
+                .and_then(|(host, port)| Some((host, port?))),
             headers: headers.map_or_else(
                 || Ok(Vec::new()),
                 |headers| headers.try_iter()?.map(|pair| pair?.extract()).collect::<PyResult<_>>(),

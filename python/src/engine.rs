@@ -2,17 +2,20 @@
 
 use std::collections::HashMap;
 use std::num::NonZero;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bimetal_host::{NativeHandler, Readiness, ServerState};
 use bimetal_runtime::edge::Edge;
-use bimetal_runtime::http::{Method, TrustedProxies};
+use bimetal_runtime::http::{Address, Method, TrustedProxies};
 use bimetal_runtime::lane::{Limits, Runners};
 use bimetal_runtime::probes::{self, Probe, Source, Thresholds};
 use bimetal_runtime::{
-    BodyMode, Config, Handler, LaneKind, Route, RouteTable, Running, Server, ServerHandle,
+    BodyMode, ClientCertificates, Config, Handler, LaneKind, Route, RouteTable, Running, Server,
+    ServerHandle, Tls,
 };
 use parking_lot::{Mutex, RwLock};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -35,7 +38,7 @@ use crate::log;
 use crate::plan::{path_parameters, Plan};
 use crate::reload::{Rebound, Reload};
 use crate::shadow::{ShadowQueue, ShadowedHandler};
-use crate::supervisor::WorkerLink;
+use crate::supervisor::{given, WorkerLink};
 use crate::sync_lane::SyncWork;
 use crate::vitals::{Asked, Vitals};
 
@@ -67,7 +70,7 @@ pub(crate) struct Engine {
     /// The native routes, by their place among the application's.
     natives: Mutex<Vec<(usize, Plan)>>,
     native_timeout: Duration,
-    local: std::net::SocketAddr,
+    local: Address,
     last: Mutex<bimetal_runtime::metrics::Stats>,
 }
 
@@ -85,14 +88,16 @@ enum Stage {
 
 #[pymethods]
 impl Engine {
-    /// Binds the address, or takes the socket that `link` has inherited.
+    /// Binds the address, or takes the socket `fd` or the one that `link` has inherited.
     #[new]
     #[pyo3(signature = (
         app, *, host, port, io_threads = 1, backlog = 2048, max_connections = 25_000, max_body_size = 16_777_216,
         max_head_size = 32_768, max_request_line = 8_192, max_header_fields = 96,
         keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, access_log = false, request_id = false, timing = false,
         root_path = "", sync_threads = 1000, native_timeout = 30.0, trusted_proxies = Vec::new(), on_exception = None, link = None,
-        probes = false, admin = None, ready_loop_lag = 1.0, ready_queue_age = 2.0, ready_saturation = 1.0
+        probes = false, admin = None, ready_loop_lag = 1.0, ready_queue_age = 2.0, ready_saturation = 1.0,
+        uds = None, fd = None, ssl_keyfile = None, ssl_certfile = None, ssl_keyfile_password = None, ssl_cert_reqs = 0,
+        ssl_ca_certs = None, handshake_timeout = 10.0, proxy_protocol = false, http2 = false
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -128,10 +133,49 @@ impl Engine {
         ready_loop_lag: f64,
         ready_queue_age: f64,
         ready_saturation: f64,
+        uds: Option<PathBuf>,
+        fd: Option<RawFd>,
+        ssl_keyfile: Option<PathBuf>,
+        ssl_certfile: Option<PathBuf>,
+        ssl_keyfile_password: Option<String>,
+        ssl_cert_reqs: u8,
+        ssl_ca_certs: Option<PathBuf>,
+        handshake_timeout: f64,
+        proxy_protocol: bool,
+        http2: bool,
     ) -> PyResult<Self> {
+        let client_certificates = match ssl_cert_reqs {
+            0 => ClientCertificates::Ignored,
+            1 => ClientCertificates::Optional,
+            2 => ClientCertificates::Required,
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "ssl_cert_reqs={other} is unknown; use 0 (none), 1 (optional) or 2 (required)"
+                )))
+            }
+        };
+        if ssl_certfile.is_none()
+            && (ssl_keyfile.is_some() || client_certificates != ClientCertificates::Ignored)
+        {
+            return Err(BimetalError::new_err(
+                "TLS is not possible: there is no certificate (give its file with --ssl-certfile)",
+            ));
+        }
+        let tls = ssl_certfile.map(|certificate| Tls {
+            certificate,
+            key: ssl_keyfile,
+            password: ssl_keyfile_password,
+            client_authorities: ssl_ca_certs,
+            client_certificates,
+        });
         let config = Config {
             host,
             port,
+            uds,
+            tls,
+            proxy_protocol,
+            http2,
+            handshake_timeout: seconds("handshake_timeout", handshake_timeout)?,
             io_threads,
             backlog,
             max_connections,
@@ -155,12 +199,13 @@ impl Engine {
             queue_age: seconds("ready_queue_age", ready_queue_age)?,
             saturation: ready_saturation,
         };
-        let server = match link {
-            Some(link) => Server::from_listener(config, link.get().listener()?),
-            None => Server::bind(config),
+        let server = match (link, fd) {
+            (Some(link), _) => Server::from_listener(config, link.get().listener()?),
+            (None, Some(fd)) => Server::from_listener(config, given(fd)?),
+            (None, None) => Server::bind(config),
         };
         let server = server.map_err(|error| from_runtime(&error))?;
-        let (local, handle) = (server.local_addr(), server.handle());
+        let (local, handle) = (server.address().clone(), server.handle());
         let track = on_exception.is_some();
         let application = Arc::new(Application {
             asgi: app,
@@ -213,16 +258,22 @@ impl Engine {
         })
     }
 
-    /// The bound address.
+    /// The bound address, or the path of the Unix socket.
     #[getter]
     fn host(&self) -> String {
-        self.local.ip().to_string()
+        host_of(&self.local)
     }
 
-    /// The bound port.
+    /// The bound port; 0 for a Unix socket.
     #[getter]
     fn port(&self) -> u16 {
-        self.local.port()
+        port_of(&self.local)
+    }
+
+    /// Whether it is a Unix socket.
+    #[getter]
+    fn is_unix(&self) -> bool {
+        matches!(self.local, Address::Unix(_))
     }
 
     /// Where the probes are served besides; None where they are not.
@@ -540,6 +591,17 @@ fn active_runners(py: Python<'_>) -> PyResult<usize> {
         return Ok(1);
     }
     Ok(std::thread::available_parallelism().map_or(1, NonZero::get))
+}
+
+pub(crate) fn host_of(address: &Address) -> String {
+    match address {
+        Address::Inet(address) => address.ip().to_string(),
+        Address::Unix(path) => path.to_string_lossy().into_owned(),
+    }
+}
+
+pub(crate) fn port_of(address: &Address) -> u16 {
+    address.inet().map_or(0, |address| address.port())
 }
 
 pub(crate) fn seconds(name: &str, value: f64) -> PyResult<Duration> {

@@ -6,21 +6,23 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{self, Command};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use bimetal_runtime::http::Address;
 use bimetal_runtime::supervisor::{
     Config, Handle, Launcher, Link, Overview, Signal, Start, Supervisor as Workers,
 };
-use bimetal_runtime::{probes, Config as ServerConfig, Running, Server};
+use bimetal_runtime::{probes, Config as ServerConfig, Listener, Running};
 use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use crate::engine::seconds;
-use crate::errors::{from_runtime, BimetalError};
+use crate::engine::{host_of, port_of, seconds};
+use crate::errors::{from_runtime, BimetalError, BindError};
 
 /// What a worker finds in its environment: `PARENT:LISTENER:LINK:FIRST`, process, two descriptors, and 0 or 1.
 const VARIABLE: &str = "BIMETAL_WORKER";
@@ -33,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(crate) struct Supervisor {
     workers: Mutex<Option<Workers<Program>>>,
     handle: Handle,
-    address: SocketAddr,
+    address: Address,
     /// The probes of all workers.
     admin: Mutex<Option<Running>>,
     admin_address: Option<SocketAddr>,
@@ -41,24 +43,31 @@ pub(crate) struct Supervisor {
 
 #[pymethods]
 impl Supervisor {
-    /// Binds the address. Workers run `command`.
+    /// Binds the address, or takes the socket `fd`. Workers run `command`.
     #[new]
-    #[pyo3(signature = (command, *, host, port, workers, drain_timeout, heartbeat_timeout, wait_for_changes, admin = None))]
+    #[pyo3(signature = (
+        command, *, host, port, uds = None, fd = None, workers, drain_timeout, heartbeat_timeout, wait_for_changes, admin = None
+    ))]
     #[expect(clippy::too_many_arguments, reason = "Python's keywords")]
     fn new(
         command: Vec<OsString>,
         host: String,
         port: u16,
+        uds: Option<PathBuf>,
+        fd: Option<RawFd>,
         workers: usize,
         drain_timeout: f64,
         heartbeat_timeout: f64,
         wait_for_changes: bool,
         admin: Option<(String, u16)>,
     ) -> PyResult<Self> {
-        let server = Server::bind(ServerConfig { host, port, ..ServerConfig::default() })
-            .map_err(|error| from_runtime(&error))?;
-        let address = server.local_addr();
-        let program = Program { command, listener: server.into_listener().into() };
+        let listener = match fd {
+            Some(fd) => given(fd)?,
+            None => Listener::bind(&ServerConfig { host, port, uds, ..ServerConfig::default() })
+                .map_err(|error| from_runtime(&error))?,
+        };
+        let address = listener.address().clone();
+        let program = Program { command, listener };
         let config = Config {
             workers,
             drain_timeout: seconds("drain_timeout", drain_timeout)?,
@@ -76,16 +85,16 @@ impl Supervisor {
         Ok(Supervisor { handle, workers, address, admin: Mutex::new(admin), admin_address })
     }
 
-    /// The bound address.
+    /// The bound address, or the path of the Unix socket.
     #[getter]
     fn host(&self) -> String {
-        self.address.ip().to_string()
+        host_of(&self.address)
     }
 
-    /// The bound port.
+    /// The bound port; 0 for a Unix socket.
     #[getter]
     fn port(&self) -> u16 {
-        self.address.port()
+        port_of(&self.address)
     }
 
     /// Where the probes of all workers are served; None where they are not.
@@ -120,7 +129,8 @@ impl Supervisor {
 /// The program of the workers.
 struct Program {
     command: Vec<OsString>,
-    listener: OwnedFd,
+    /// Its file, where it has one, is removed when the supervisor ends.
+    listener: Listener,
 }
 
 impl Launcher for Program {
@@ -174,10 +184,21 @@ fn take(descriptor: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: fcntl with F_SETFD takes an integer and touches no memory; it fails for what is not open.
     match unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) } {
         -1 => Err(io::Error::last_os_error()),
-        // SAFETY: it is open, and the supervisor has made it for this process, which takes it once: the variable that
-        // names it is gone.
+        // SAFETY: it is open, and was made for this process, which takes it once: by the supervisor, and the variable that
+        // names it is gone; or by whoever has named it on the command line or to `Server`, whose promise that is.
         _ => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
     }
+}
+
+/// The socket that whoever has started this process has left open for it as `fd`.
+pub(crate) fn given(fd: RawFd) -> PyResult<Listener> {
+    let taken = if fd > 2 { take(fd) } else { Err(io::ErrorKind::InvalidInput.into()) };
+    let socket = taken.map_err(|error| {
+        BindError::new_err(format!(
+            "cannot listen on the file descriptor {fd}: {error} (it has to be a socket that this process has been given)"
+        ))
+    })?;
+    Listener::from_socket(socket).map_err(|error| from_runtime(&error))
 }
 
 /// A worker's line to its supervisor, and the socket it has inherited.
@@ -247,8 +268,9 @@ impl WorkerLink {
     }
 
     /// The listening socket, for one server.
-    pub(crate) fn listener(&self) -> PyResult<std::net::TcpListener> {
-        let listener = self.listener.lock().take();
-        listener.map(Into::into).ok_or_else(|| PyRuntimeError::new_err("the worker's socket has been taken"))
+    pub(crate) fn listener(&self) -> PyResult<Listener> {
+        let socket = self.listener.lock().take();
+        let socket = socket.ok_or_else(|| PyRuntimeError::new_err("the worker's socket has been taken"))?;
+        Listener::from_socket(socket).map_err(|error| from_runtime(&error))
     }
 }

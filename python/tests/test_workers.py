@@ -6,24 +6,16 @@ import contextlib
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.load import Load
-from harness.servers import APPS, START_TIMEOUT, STOP_TIMEOUT, ServerProcess, free_port, start_bimetal
+from harness.servers import APPS, START_TIMEOUT, STOP_TIMEOUT, ServerProcess, free_port, start_bimetal, until
 from harness.wire import Connection, get
 
 pytestmark = pytest.mark.bimetal_only
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.01)
 
 
 def workers_of(server: ServerProcess) -> set[int]:

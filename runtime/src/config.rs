@@ -1,8 +1,10 @@
 //! The one configuration struct. It reads no environment: whoever embeds the runtime fills it in.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::http::{HeadLimits, TrustedProxies};
+use crate::Tls;
 
 /// How a [`Server`](crate::Server) listens and what it allows.
 ///
@@ -18,6 +20,20 @@ pub struct Config {
     pub host: String,
     /// TCP port; 0 lets the system choose one.
     pub port: u16,
+    /// The path of a Unix socket to bind in place of host and port. A socket file on which nobody listens is replaced; the
+    /// file is removed when the server stops.
+    pub uds: Option<PathBuf>,
+    /// How connections are encrypted; they are not by default.
+    pub tls: Option<Tls>,
+    /// Whether the [trusted proxies](Config::trusted_proxies) begin each connection with a header of the PROXY protocol, version
+    /// 1 or 2, that names the client. One without it is closed; a connection of anybody else is taken as it is.
+    pub proxy_protocol: bool,
+    /// Whether HTTP/2 is spoken with clients that want it: by agreement in the handshake of TLS, or without TLS from their first
+    /// byte on.
+    pub http2: bool,
+    /// How long a client may take for what comes before HTTP: the header of the PROXY protocol, the handshake of TLS. Beyond it
+    /// the connection is closed.
+    pub handshake_timeout: Duration,
     /// I/O workers: threads that parse requests, run native handlers and write responses.
     pub io_threads: usize,
     /// Connections the kernel may queue before they are accepted.
@@ -60,6 +76,11 @@ impl Default for Config {
         Config {
             host: "127.0.0.1".to_owned(),
             port: 0,
+            uds: None,
+            tls: None,
+            proxy_protocol: false,
+            http2: false,
+            handshake_timeout: Duration::from_secs(10),
             io_threads: 1,
             backlog: 2048,
             max_connections: 25_000,

@@ -13,6 +13,7 @@
 //! | [`metrics`] | counters by lane, times by route |
 //! | [`probes`] | what orchestrators and Prometheus ask for |
 //! | [`supervisor`] | worker processes: started, watched, replaced |
+//! | `tls` | certificates and keys: read, renewed when their files change |
 //!
 //! [`config`] holds the one configuration struct, [`error`] the one error type.
 
@@ -28,10 +29,12 @@ pub mod probes;
 pub mod routing;
 pub mod server;
 pub mod supervisor;
+mod tls;
 
 pub use config::Config;
 pub use error::{Error, ErrorKind};
 pub use http::{Body, Errand, Head, Request, Response};
 pub use lane::{Answer, BodyMode, Handler, LaneKind};
 pub use routing::{Route, RouteTable};
-pub use server::{Running, Server, ServerHandle};
+pub use server::{Listener, Running, Server, ServerHandle};
+pub use tls::{ClientCertificates, Tls};

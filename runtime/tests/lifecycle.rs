@@ -7,7 +7,7 @@ use std::sync::{mpsc, Mutex};
 use std::time::{Duration, Instant};
 
 use bimetal_runtime::http::StatusCode;
-use bimetal_runtime::{Body, Config, ErrorKind, Response, Server};
+use bimetal_runtime::{Body, Config, ErrorKind, Listener, Response, Server};
 use common::{get, get_later, serve, serve_with, table, Client, HANG};
 use tokio::sync::watch;
 
@@ -227,7 +227,8 @@ fn a_listening_socket_can_be_shared() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let start = |name: &'static str| {
-        let server = Server::from_listener(Config::default(), listener.try_clone().unwrap()).unwrap();
+        let listener = Listener::from_socket(listener.try_clone().unwrap()).unwrap();
+        let server = Server::from_listener(Config::default(), listener).unwrap();
         assert_eq!(server.local_addr(), address);
         server.serve(table(vec![get("/", move |_| text(name))])).unwrap()
     };

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use bimetal_runtime::http::Version;
+use bimetal_runtime::http::{Address, Version};
 use bimetal_runtime::Head;
 use percent_encoding::percent_encode;
 use pyo3::prelude::*;
@@ -23,6 +23,15 @@ fn address<'py>(py: Python<'py>, address: Option<SocketAddr>) -> PyResult<Bound<
     }
 }
 
+fn server<'py>(py: Python<'py>, local: Option<&Address>) -> PyResult<Bound<'py, PyAny>> {
+    match local {
+        // The path as text, and not as a `pathlib.Path`.
+        Some(Address::Unix(path)) => (path.as_os_str(), py.None()).into_bound_py_any(py),
+        Some(Address::Inet(local)) => address(py, Some(*local)),
+        None => address(py, None),
+    }
+}
+
 fn common<'py>(
     py: Python<'py>,
     head: &Head,
@@ -40,7 +49,7 @@ fn common<'py>(
         _ => intern!(py, "1.1"),
     };
     scope.set_item(intern!(py, "http_version"), version)?;
-    scope.set_item(intern!(py, "server"), address(py, head.local)?)?;
+    scope.set_item(intern!(py, "server"), server(py, head.local.as_ref())?)?;
     let client = match &head.client {
         Some(client) => client.into_bound_py_any(py)?,
         None => address(py, head.peer)?,

@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -33,7 +33,14 @@ class StartError(AssertionError):
 class ServerProcess:
     """A server started from a command line; its output is kept for the tests and for failure messages."""
 
-    def __init__(self, command: Sequence[str], port: int, cwd: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        port: int,
+        cwd: Path,
+        env: dict[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
         self.command = list(command)
         self.port = port
         self._output = tempfile.TemporaryFile("w+b")  # noqa: SIM115 (closed with the server)
@@ -45,6 +52,7 @@ class ServerProcess:
             stdout=self._output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
 
     @property
@@ -130,6 +138,14 @@ def environment(cwd: Path) -> dict[str, str]:
     return env
 
 
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait until `condition` holds; a failure that names `what` when it never does."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.01)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -151,6 +167,34 @@ def start_bimetal(app: str, *args: str, cwd: Path = APPS, env: dict[str, str] | 
         return start_uvicorn(app, *args, cwd=cwd, env=env)
     port = free_port()
     return ServerProcess([bimetal_command(), "run", app, "--port", str(port), *args], port, cwd, env)
+
+
+def start_bimetal_at(path: Path, app: str, *args: str, env: dict[str, str] | None = None) -> ServerProcess:
+    """`bimetal run` on a Unix socket; ready."""
+    server = ServerProcess([bimetal_command(), "run", app, "--uds", str(path), *args], 0, APPS, env)
+    return wait_ready_at(path, server)
+
+
+def start_uvicorn_at(path: Path, app: str, *args: str) -> ServerProcess:
+    """`uvicorn` on a Unix socket; ready."""
+    command = [sys.executable, "-m", "uvicorn", app, "--uds", str(path), "--http", "httptools", "--loop", "asyncio"]
+    return wait_ready_at(path, ServerProcess([*command, *args], 0, APPS))
+
+
+def wait_ready_at(path: Path, server: ServerProcess) -> ServerProcess:
+    """Wait until the Unix socket accepts connections."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(str(path))
+            return server
+        except OSError:
+            if server.process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+                continue
+            server.kill()
+            raise StartError(f"{server.command} does not accept on {path}:\n{server.output}") from None
 
 
 def start_uvicorn(app: str, *args: str, cwd: Path = APPS, env: dict[str, str] | None = None) -> ServerProcess:

@@ -45,12 +45,23 @@ class Reply:
 
 
 class Connection:
-    """One TCP connection to a server on this machine."""
+    """One connection to a server on this machine, by TCP."""
 
     def __init__(self, port: int, host: str = "127.0.0.1", timeout: float = TIMEOUT) -> None:
-        self.socket = socket.create_connection((host, port), timeout=timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.reader = self.socket.makefile("rb")
+        connected = socket.create_connection((host, port), timeout=timeout)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._use(connected)
+
+    @classmethod
+    def over(cls, connected: socket.socket) -> Connection:
+        """A connection of another kind, which is there already."""
+        connection = cls.__new__(cls)
+        connection._use(connected)
+        return connection
+
+    def _use(self, connected: socket.socket) -> None:
+        self.socket = connected
+        self.reader = connected.makefile("rb")
 
     def __enter__(self) -> Connection:
         return self

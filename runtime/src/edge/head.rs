@@ -26,7 +26,7 @@ pub trait RequestHead {
     /// The query string as sent, without the question mark.
     fn query(&self) -> &str;
 
-    /// The address the client connected to: host and port.
+    /// The address the client connected to: host and port, where it has them.
     fn server(&self) -> Option<(Cow<'_, str>, u16)>;
 
     /// `http`, `https`, `ws` or `wss`.
@@ -86,7 +86,7 @@ impl RequestHead for Arriving<'_> {
     }
 
     fn is_secure(&self) -> bool {
-        self.request.forwarded().and_then(|forwarded| forwarded.secure).unwrap_or(false)
+        self.request.is_secure()
     }
 
     fn path(&self) -> Cow<'_, str> {
@@ -101,6 +101,7 @@ impl RequestHead for Arriving<'_> {
     }
 
     fn server(&self) -> Option<(Cow<'_, str>, u16)> {
-        self.request.local().map(|local| (local.ip().to_string().into(), local.port()))
+        let local = self.request.local()?.inet()?;
+        Some((local.ip().to_string().into(), local.port()))
     }
 }

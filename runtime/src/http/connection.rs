@@ -1,10 +1,9 @@
 //! One connection: the socket as the HTTP dispatcher reads it, and what requests, responses and the worker
 //! know of it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,13 +12,12 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::gate::{Announced, Gate, Verdict};
 use super::refusal::STAND_IN;
 use super::strict::HeadLimits;
-use super::{websocket, Refusal, TrustedProxies};
+use super::{websocket, Address, Early, Refusal, Stream, TrustedProxies};
 use crate::lane::Wakes;
 
 /// What the server waits for on a connection, since which tick of its worker.
@@ -69,7 +67,10 @@ impl Pulse {
 
 /// The state of a connection. It belongs to its I/O worker.
 pub(crate) struct Connection {
-    local: Option<SocketAddr>,
+    local: Option<Address>,
+    /// The address at the proxy that speaks for the client.
+    at_proxy: OnceCell<Address>,
+    secure: bool,
     phase: Cell<Phase>,
     pulse: Rc<Pulse>,
     gate: Cell<Gate>,
@@ -84,7 +85,7 @@ pub(crate) struct Connection {
     /// The request that is being answered is the last of the connection.
     last: Cell<bool>,
     /// The dispatcher has ended over what a client sent that may still be sending.
-    left: RefCell<Option<TcpStream>>,
+    left: RefCell<Option<Stream>>,
     /// Since when the client has taken nothing of a response, in ticks.
     stalled: Cell<Option<u32>>,
     /// Wakes the task that serves the connection.
@@ -95,10 +96,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(local: Option<SocketAddr>, pulse: Rc<Pulse>) -> Rc<Connection> {
+    pub(crate) fn new(local: Option<Address>, secure: bool, pulse: Rc<Pulse>) -> Rc<Connection> {
         Rc::new(Connection {
             local,
-            phase: Cell::new(Phase::Head(pulse.tick.get())),
+            at_proxy: OnceCell::new(),
+            secure,
+            phase: Cell::new(Phase::Idle),
             pulse,
             gate: Cell::default(),
             holding: Cell::new(false),
@@ -115,8 +118,55 @@ impl Connection {
     }
 
     /// The address the client connected to.
-    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
-        self.local
+    pub(crate) fn local_addr(&self) -> Option<&Address> {
+        self.at_proxy.get().or(self.local.as_ref())
+    }
+
+    /// A proxy has named the address.
+    pub(crate) fn set_address_at_proxy(&self, address: Address) {
+        let _ = self.at_proxy.set(address);
+    }
+
+    /// Whether it is encrypted.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The state of one stream of it, which is like that of a connection.
+    pub(crate) fn of_stream(&self) -> Rc<Connection> {
+        let local = self.local_addr().cloned();
+        Connection::new(local, self.secure, Rc::clone(&self.pulse))
+    }
+
+    /// Whether the client was too slow.
+    pub(crate) fn has_timed_out(&self) -> bool {
+        self.timed_out.get()
+    }
+
+    /// Ends when the client should go elsewhere with its next request.
+    pub(crate) async fn left(&self) {
+        poll_fn(|cx| {
+            self.remember_task(cx.waker());
+            if self.pulse.leaving.get() || self.pulse.draining.get() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// Ends when no new requests are taken.
+    pub(crate) async fn drained(&self) {
+        poll_fn(|cx| {
+            self.remember_task(cx.waker());
+            if self.pulse.draining.get() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
     }
 
     /// Who is believed about where a request came from.
@@ -282,7 +332,19 @@ impl Connection {
         }
     }
 
-    fn remember_task(&self, waker: &Waker) {
+    /// Notes whether the client takes what is written.
+    pub(crate) fn note_written(&self, is_taken: bool, cx: &Context<'_>) {
+        if is_taken {
+            self.stalled.set(None);
+            return;
+        }
+        self.remember_task(cx.waker());
+        if self.stalled.get().is_none() {
+            self.stalled.set(Some(self.pulse.tick.get()));
+        }
+    }
+
+    pub(crate) fn remember_task(&self, waker: &Waker) {
         let mut task = self.task.borrow_mut();
         if !task.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *task = Some(waker.clone());
@@ -291,7 +353,7 @@ impl Connection {
 }
 
 /// The stream, which is there until its socket is dropped.
-fn stream(io: &mut Option<TcpStream>) -> Pin<&mut TcpStream> {
+fn stream(io: &mut Option<Stream>) -> Pin<&mut Stream> {
     match io {
         Some(io) => Pin::new(io),
         None => unreachable!("the stream leaves its socket when that is dropped"),
@@ -308,7 +370,7 @@ const BEGINNING: &[u8] = b"\r\n";
 /// The socket, as the dispatcher sees it.
 pub(crate) struct Socket {
     /// There until the socket is dropped.
-    io: Option<TcpStream>,
+    io: Option<Stream>,
     connection: Rc<Connection>,
     /// Read, and not handed over yet.
     held: BytesMut,
@@ -321,8 +383,11 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(io: TcpStream, connection: Rc<Connection>) -> Self {
-        Socket { io: Some(io), connection, held: BytesMut::new(), cleared: 0, begun: 0, ended: false }
+    /// The dispatcher's socket: what has been read of it already, and the rest. The time of the first head begins.
+    pub(crate) fn new(early: Early, connection: Rc<Connection>) -> Self {
+        let (held, io) = early.into_parts();
+        connection.phase.set(Phase::Head(connection.pulse.tick.get()));
+        Socket { io: Some(io), connection, held, cleared: 0, begun: 0, ended: false }
     }
 
     pub(crate) fn connection(&self) -> &Rc<Connection> {
@@ -481,19 +546,21 @@ impl AsyncWrite for Socket {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let written = stream(&mut this.io).poll_write(cx, buf);
-        if written.is_ready() {
-            connection.stalled.set(None);
-        } else {
-            connection.remember_task(cx.waker());
-            if connection.stalled.get().is_none() {
-                connection.stalled.set(Some(connection.pulse.tick.get()));
-            }
-        }
+        connection.note_written(written.is_ready(), cx);
         written
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        stream(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = stream(&mut this.io).poll_flush(cx);
+        if flushed.is_pending() {
+            // What is encrypted waits to be taken after it has been written.
+            if this.connection.timed_out.get() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            this.connection.note_written(false, cx);
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,13 +1,12 @@
 //! A request made inside the process: what it asks for, and how it becomes a request like those from a socket.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use actix_http::{ConnectionType, HttpMessage, Payload, Uri};
 use bytes::{Bytes, BytesMut};
 
 use super::header::{self, HeaderMap};
-use super::{HeaderName, HeaderValue, Method};
+use super::{Address, HeaderName, HeaderValue, Method};
 
 /// Header fields that belong to a connection, of which there is none, or are written by the server: not passed on.
 const DROPPED: [HeaderName; 7] = [
@@ -28,7 +27,7 @@ pub struct Errand {
     /// Path and query as they would be sent, percent-encoded: `/users/7?verbose=yes`.
     pub target: String,
     /// Header fields. Those that belong to a connection or say how long the body is are left out; `host` is the server's
-    /// address where it is not given.
+    /// address where it is not given (`localhost` where that is a Unix socket).
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Bytes,
@@ -42,7 +41,7 @@ pub struct Errand {
 pub(crate) struct Origin {
     pub(crate) depth: u32,
     /// The address the server listens on.
-    pub(crate) local: SocketAddr,
+    pub(crate) local: Address,
 }
 
 /// Why an errand cannot be a request.
@@ -56,7 +55,7 @@ pub(crate) enum Unfit {
 
 impl Errand {
     /// The request, addressed to the server that listens on `local`.
-    pub(crate) fn into_request(self, local: SocketAddr) -> Result<actix_http::Request, Unfit> {
+    pub(crate) fn into_request(self, local: Address) -> Result<actix_http::Request, Unfit> {
         if self.method == Method::CONNECT || self.headers.iter().any(|(name, _)| *name == header::UPGRADE) {
             return Err(Unfit::Upgrade);
         }
@@ -67,7 +66,11 @@ impl Errand {
         let mut headers = self.headers;
         headers.retain(|(name, _)| !DROPPED.contains(name));
         if !headers.iter().any(|(name, _)| *name == header::HOST) {
-            if let Ok(host) = HeaderValue::from_str(&local.to_string()) {
+            let host = match &local {
+                Address::Inet(address) => HeaderValue::from_str(&address.to_string()),
+                Address::Unix(_) => Ok(HeaderValue::from_static("localhost")),
+            };
+            if let Ok(host) = host {
                 headers.insert(0, (header::HOST, host));
             }
         }

@@ -12,7 +12,8 @@ use super::header::HeaderMap;
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
 
-/// The proxies whose word counts: addresses, networks (`10.0.0.0/8`), other names, or `*` for whoever connects.
+/// The proxies whose word counts: addresses, networks (`10.0.0.0/8`), other names, `unix` for whoever connects to a Unix
+/// socket, or `*` for whoever connects.
 ///
 /// ```
 /// use bimetal_runtime::http::TrustedProxies;
@@ -24,6 +25,7 @@ const PROTO: &str = "x-forwarded-proto";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     everybody: bool,
+    unix: bool,
     addresses: Vec<IpAddr>,
     networks: Vec<IpNet>,
     names: Vec<String>,
@@ -61,7 +63,10 @@ impl TrustedProxies {
                 },
                 other => match other.parse() {
                     Ok(address) => trusted.addresses.push(address),
-                    Err(_) => trusted.names.push(other.to_owned()),
+                    Err(_) => {
+                        trusted.unix |= other == "unix";
+                        trusted.names.push(other.to_owned());
+                    }
                 },
             }
         }
@@ -82,12 +87,17 @@ impl TrustedProxies {
             || self.networks.iter().any(|network| network.contains(&address))
     }
 
+    /// Whether the word of `peer` counts; `None` is one at a Unix socket.
+    pub(crate) fn trust_peer(&self, peer: Option<IpAddr>) -> bool {
+        peer.map_or(self.everybody || self.unix, |peer| self.trust_address(peer))
+    }
+
     /// What the proxy at `peer` says; `None` where it is not trusted or says nothing.
     pub(super) fn read(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<Forwarded> {
         if !headers.contains_key(FOR) && !headers.contains_key(PROTO) {
             return None;
         }
-        if !peer.map_or(self.everybody, |peer| self.trust_address(peer)) {
+        if !self.trust_peer(peer) {
             return None;
         }
         let proto = headers.get_all(PROTO).last();

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{HeaderName, HeaderValue, Method, Version};
+use super::{Address, HeaderName, HeaderValue, Method, Version};
 
 /// Everything a request says before its body. Unlike [`Request`](super::Request) it can leave the I/O worker.
 #[derive(Clone, Debug)]
@@ -19,13 +19,14 @@ pub struct Head {
     pub query: String,
     /// Header fields in the order in which they were sent; names are lower case.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The address at the other end of the connection.
+    /// The address at the other end of the connection; none on a Unix socket.
     pub peer: Option<SocketAddr>,
     /// The client and its port, where a trusted proxy names it.
     pub client: Option<(String, i64)>,
     /// The address the client connected to.
-    pub local: Option<SocketAddr>,
-    /// Whether the client's connection is encrypted (`https`, `wss`), as far as a trusted proxy says so.
+    pub local: Option<Address>,
+    /// Whether the client's connection is encrypted (`https`, `wss`): the connection itself, or the one to a trusted proxy that
+    /// says so.
     pub secure: bool,
 }
 

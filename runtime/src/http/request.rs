@@ -14,7 +14,9 @@ use super::errand::{self, Origin};
 use super::header::{self, HeaderMap};
 use super::incoming::Incoming;
 use super::request_id::{is_sane, RequestIds, X_REQUEST_ID};
-use super::{Announced, BodyReader, Connection, Forwarded, Head, HeaderName, HeaderValue, Method, Version};
+use super::{
+    Address, Announced, BodyReader, Connection, Forwarded, Head, HeaderName, HeaderValue, Method, Version,
+};
 use crate::routing::Params;
 use crate::Error;
 
@@ -133,7 +135,7 @@ impl Request {
         self.has_payload()
     }
 
-    /// The client's address.
+    /// The client's address; none on a Unix socket.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.inner.peer_addr()
     }
@@ -144,11 +146,22 @@ impl Request {
         self.connection.as_ref()?.trusted_proxies().read(peer, self.headers())
     }
 
+    /// Whether the client's connection is encrypted (`https`, `wss`): the connection itself, or the one to a trusted proxy that
+    /// says so.
+    pub fn is_secure(&self) -> bool {
+        let told = self.forwarded().and_then(|forwarded| forwarded.secure);
+        told.unwrap_or_else(|| self.has_secure_connection())
+    }
+
+    fn has_secure_connection(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.is_secure())
+    }
+
     /// The address the client connected to.
-    pub fn local(&self) -> Option<SocketAddr> {
+    pub fn local(&self) -> Option<Address> {
         match &self.connection {
-            Some(connection) => connection.local_addr(),
-            None => self.inner.extensions().get::<Origin>().map(|origin| origin.local),
+            Some(connection) => connection.local_addr().cloned(),
+            None => self.inner.extensions().get::<Origin>().map(|origin| origin.local.clone()),
         }
     }
 
@@ -188,7 +201,7 @@ impl Request {
             peer: self.peer(),
             client: forwarded.client,
             local: self.local(),
-            secure: forwarded.secure.unwrap_or(false),
+            secure: forwarded.secure.unwrap_or_else(|| self.has_secure_connection()),
         }
     }
 

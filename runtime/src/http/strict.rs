@@ -105,7 +105,7 @@ fn check_host(line: &[u8]) -> Result<(), Refusal> {
     }
 }
 
-fn is_host(value: &[u8]) -> bool {
+pub(super) fn is_host(value: &[u8]) -> bool {
     let (is_name, port) = match value.strip_prefix(b"[") {
         None => {
             let end = value.iter().position(|byte| !IN_NAME[usize::from(*byte)]).unwrap_or(value.len());

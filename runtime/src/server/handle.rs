@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use std::task::{ready, Context, Poll};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::http::{header, Body, Errand, HeaderName, HeaderValue, Response, StatusCode};
+use crate::http::{header, Address, Body, Errand, HeaderName, HeaderValue, Response, StatusCode};
 use crate::metrics::{Counters, RouteTimes, SeriesList, Stats};
 
 /// Errands deep a request may be; a further one is refused, because two routes that call each other would never end.
@@ -29,7 +28,7 @@ pub struct ServerHandle {
 }
 
 struct Shared {
-    local: SocketAddr,
+    local: Address,
     workers: Box<[(mpsc::Sender<Sent>, Arc<Counters>)]>,
     series: SeriesList,
     /// Whose turn it is to take an errand from a thread that is no worker.
@@ -39,7 +38,7 @@ struct Shared {
 /// An errand on its way to a worker.
 pub(super) struct Sent {
     pub(super) errand: Errand,
-    pub(super) local: SocketAddr,
+    pub(super) local: Address,
     pub(super) respond: oneshot::Sender<Result<ErrandReply, ErrandError>>,
 }
 
@@ -132,7 +131,7 @@ pub struct PendingReply {
 
 impl ServerHandle {
     /// The handle of a server that listens on `local`, and what each of its workers needs of it.
-    pub(super) fn new(local: SocketAddr, workers: usize) -> (ServerHandle, Vec<Inbox>) {
+    pub(super) fn new(local: Address, workers: usize) -> (ServerHandle, Vec<Inbox>) {
         let (mut ends, mut inboxes) = (Vec::new(), Vec::new());
         for _ in 0..workers {
             let (sender, errands) = mpsc::channel(WAITING);
@@ -163,7 +162,7 @@ impl ServerHandle {
             Some(seat) => seat.index,
             None => shared.turn.fetch_add(1, Ordering::Relaxed) % shared.workers.len(),
         };
-        let sent = Sent { errand, local: shared.local, respond };
+        let sent = Sent { errand, local: shared.local.clone(), respond };
         match shared.workers[index].0.try_send(sent) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(sent)) => {

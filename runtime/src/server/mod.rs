@@ -4,41 +4,53 @@
 //! serves what it accepted until the connection ends. actix-http does the protocol; accepting is done here,
 //! since a server must start and stop within milliseconds and leave no thread behind.
 
+mod accept;
 mod bind;
 mod errands;
 mod exchange;
 mod handle;
+mod http2;
+mod opening;
 mod published;
 mod respond;
 mod served;
 mod service;
+mod socket_file;
 mod worker;
 
-use std::net::{SocketAddr, TcpListener};
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::Socket;
 use tokio::sync::watch;
 
+use crate::http::Address;
 use crate::metrics::{RouteTimes, Stats};
+use crate::tls::{Contents, Secured, Watch};
 use crate::{Config, Error, ErrorKind, RouteTable};
 use handle::Inbox;
 use published::Published;
 use served::Served;
+use socket_file::SocketFile;
 use worker::{Order, Routes, WorkerThread};
 
+pub use bind::Listener;
 pub use handle::{ErrandError, ErrandReply, PendingReply, ServerHandle, MAX_ERRAND_DEPTH};
 
 /// What is allowed to a worker beyond its deadline before it is given up: it sits in a handler that does not
 /// return.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// HTTP/1.1 and HTTP/2, as clients ask for them in the handshake of TLS.
+const HTTP_1: &str = "http/1.1";
+const HTTP_2: &str = "h2";
+
 /// A bound server that does not listen yet.
 pub struct Server {
     config: Config,
-    socket: Socket,
-    address: SocketAddr,
+    listener: Listener,
+    secured: Option<(Arc<Secured>, Contents)>,
     handle: ServerHandle,
     inboxes: Vec<Inbox>,
 }
@@ -48,23 +60,22 @@ impl Server {
     /// address, one of kind `Config` the setting that is impossible.
     pub fn bind(config: Config) -> Result<Server, Error> {
         check(&config)?;
-        let (socket, address) = bind::bind(&config)?;
-        Ok(Server::new(config, socket, address))
+        let listener = Listener::bind(&config)?;
+        Server::from_listener(config, listener)
     }
 
-    /// Takes a socket that is bound already, for instance one that several processes share; `host` and `port`
-    /// of `config` are only used in messages. An error of kind `Bind` when the socket has no IP address.
-    pub fn from_listener(config: Config, listener: TcpListener) -> Result<Server, Error> {
+    /// Takes a socket that is bound already; `host`, `port` and `uds` of `config` are not used. An error of kind `Config` names
+    /// the setting that is impossible.
+    pub fn from_listener(config: Config, listener: Listener) -> Result<Server, Error> {
         check(&config)?;
-        let failed = |error| bind::bind_error(&config.host, config.port, error);
-        let address = listener.local_addr().map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        Ok(Server::new(config, listener.into(), address))
-    }
-
-    fn new(config: Config, socket: Socket, address: SocketAddr) -> Server {
-        let (handle, inboxes) = ServerHandle::new(address, config.io_threads);
-        Server { config, socket, address, handle, inboxes }
+        let secured = config
+            .tls
+            .clone()
+            .map(|tls| Secured::load(tls, if config.http2 { &[HTTP_2, HTTP_1] } else { &[HTTP_1] }));
+        let secured = secured.transpose()?;
+        let secured = secured.map(|(secured, contents)| (Arc::new(secured), contents));
+        let (handle, inboxes) = ServerHandle::new(listener.address().clone(), config.io_threads);
+        Ok(Server { config, listener, secured, handle, inboxes })
     }
 
     /// A handle for whoever runs inside of the server. Until [`Server::serve`], what it is asked for waits.
@@ -73,13 +84,17 @@ impl Server {
     }
 
     /// The bound address.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &Address {
+        self.listener.address()
     }
 
-    /// The bound socket, for other processes to serve on.
-    pub fn into_listener(self) -> TcpListener {
-        self.socket.into()
+    /// IP address and port, where it is bound to these.
+    ///
+    /// # Panics
+    ///
+    /// Where it is bound to a Unix socket: see [`Server::address`].
+    pub fn local_addr(&self) -> SocketAddr {
+        inet(self.address())
     }
 
     /// Listens and serves `table` on threads of its own, until [`Running::stop`].
@@ -87,15 +102,33 @@ impl Server {
     /// An error of kind `Bind` when another process listens on the port by now, of kind `Server` when the
     /// threads cannot be started.
     pub fn serve(self, table: Arc<RouteTable>) -> Result<Running, Error> {
-        let Server { config, socket, address, handle, inboxes } = self;
+        let Server { config, listener, secured, handle, inboxes } = self;
+        let Listener { socket, address, file } = listener;
         let backlog = i32::try_from(config.backlog).unwrap_or(i32::MAX);
-        socket.listen(backlog).map_err(|error| bind::bind_error(&config.host, address.port(), error))?;
-        let listener = TcpListener::from(socket);
+        socket.listen(backlog).map_err(|error| bind::bind_error(&address.to_string(), error))?;
+        if file.as_ref().is_some_and(|file| !file.is_ours()) {
+            let message =
+                format!("cannot listen on {address}: another server has been started on it meanwhile");
+            return Err(Error::new(ErrorKind::Bind, message));
+        }
         let (orders, order) = watch::channel(Order::Serve);
         let config = Arc::new(config);
         let routes = Published::new(Served::new(table, handle.series()));
+        let cannot_start = |what: &str, error: io::Error| {
+            Error::new(ErrorKind::Server, format!("{what} cannot be started: {error}")).with_cause(error)
+        };
+        let (secured, watch) = match secured {
+            None => (None, None),
+            Some((secured, contents)) => {
+                let watch = Watch::start(Arc::clone(&secured), contents)
+                    .map_err(|error| cannot_start("the thread that renews certificates", error))?;
+                (Some(secured), Some(watch))
+            }
+        };
         let mut running = Running {
             address,
+            file,
+            _watch: watch,
             routes,
             orders,
             handle,
@@ -103,22 +136,20 @@ impl Server {
             drain_timeout: config.drain_timeout,
         };
         for (index, inbox) in inboxes.into_iter().enumerate() {
-            let worker = listener
+            let worker = socket
                 .try_clone()
-                .and_then(|listener| {
+                .and_then(|socket| {
                     WorkerThread::start(
                         index,
                         config.clone(),
+                        secured.clone(),
                         running.routes.clone(),
                         inbox,
-                        listener,
+                        socket,
                         order.clone(),
                     )
                 })
-                .map_err(|error| {
-                    Error::new(ErrorKind::Server, format!("I/O worker {index} cannot be started: {error}"))
-                        .with_cause(error)
-                })?;
+                .map_err(|error| cannot_start(&format!("I/O worker {index}"), error))?;
             running.workers.push(worker);
         }
         Ok(running)
@@ -147,9 +178,15 @@ fn check(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
+fn inet(address: &Address) -> SocketAddr {
+    address.inet().unwrap_or_else(|| panic!("{address} is no IP address"))
+}
+
 /// A server that accepts connections. Dropping it stops it at once.
 pub struct Running {
-    address: SocketAddr,
+    address: Address,
+    file: Option<SocketFile>,
+    _watch: Option<Watch>,
     routes: Routes,
     orders: watch::Sender<Order>,
     handle: ServerHandle,
@@ -159,8 +196,17 @@ pub struct Running {
 
 impl Running {
     /// The address it listens on.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// IP address and port, where it listens on these.
+    ///
+    /// # Panics
+    ///
+    /// Where it listens on a Unix socket: see [`Running::address`].
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        inet(&self.address)
     }
 
     /// The routes as they are now.
@@ -193,6 +239,8 @@ impl Running {
     /// A thread that sits in a handler that does not return cannot be joined: it is logged and left behind.
     pub fn stop(mut self) -> bool {
         let deadline = Instant::now() + self.drain_timeout;
+        // Before nobody listens any more: a server that is started on it now has its own.
+        self.file = None;
         self.orders.send_replace(Order::Drain(deadline));
         self.join(deadline)
     }

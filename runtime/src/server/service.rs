@@ -55,8 +55,17 @@ pub(super) async fn http(
 
 /// Has one request answered.
 pub(super) fn serve(worker: &Rc<Worker>, inner: actix_http::Request) -> Respond {
-    let limit = worker.config().max_body_size;
     let connection = inner.conn_data::<Rc<Connection>>().cloned();
+    serve_on(worker, inner, connection)
+}
+
+/// Has one request answered that came by `connection`, if by any.
+pub(super) fn serve_on(
+    worker: &Rc<Worker>,
+    inner: actix_http::Request,
+    connection: Option<Rc<Connection>>,
+) -> Respond {
+    let limit = worker.config().max_body_size;
     let refused = connection.as_ref().and_then(|connection| connection.take_refusal());
     let mut request = Request::new(inner, connection, limit);
     let framing = Framing::of(&mut request);

@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::net::TcpListener as StdTcpListener;
 use std::rc::Rc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::Arc;
@@ -12,20 +11,24 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use actix_service::Service;
-use tokio::net::{TcpListener, TcpStream};
+use socket2::Socket as Listening;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 use tokio::task::{spawn_local, yield_now};
 use tokio::time::{sleep, sleep_until};
 
+use super::accept::{Accepted, Acceptor};
 use super::errands;
 use super::exchange::Table;
 use super::handle::{Inbox, Sent};
+use super::http2;
+use super::opening::{self, Opened};
 use super::published::{Cached, Published};
 use super::served::Served;
 use super::service::{self, LINGER};
 use crate::http::{Connection, Phase, Pulse, RequestIds, Socket};
 use crate::metrics::{nanos, Counters};
+use crate::tls::Secured;
 use crate::Config;
 
 /// What a worker is to do.
@@ -64,9 +67,10 @@ impl WorkerThread {
     pub(super) fn start(
         index: usize,
         config: Arc<Config>,
+        secured: Option<Arc<Secured>>,
         routes: Routes,
         inbox: Inbox,
-        listener: StdTcpListener,
+        socket: Listening,
         order: watch::Receiver<Order>,
     ) -> io::Result<WorkerThread> {
         let (ready, started) = mpsc::channel();
@@ -75,7 +79,7 @@ impl WorkerThread {
             move || {
                 // Dropped last: tells whoever waits that joining will not block.
                 let _end = end;
-                run(config, routes, inbox, listener, order, &ready)
+                run(config, secured, routes, inbox, socket, order, &ready)
             }
         })?;
         match started.recv() {
@@ -105,9 +109,10 @@ impl WorkerThread {
 
 fn run(
     config: Arc<Config>,
+    secured: Option<Arc<Secured>>,
     routes: Routes,
     inbox: Inbox,
-    listener: StdTcpListener,
+    socket: Listening,
     order: watch::Receiver<Order>,
     ready: &mpsc::Sender<io::Result<()>>,
 ) -> bool {
@@ -120,8 +125,8 @@ fn run(
     };
     let Inbox { counters, errands, seat } = inbox;
     seat.take();
-    let worker = Worker::new(seat.index(), config, routes, counters);
-    let finished = runtime.block_on(serve(worker.clone(), errands, listener, order, ready));
+    let worker = Worker::new(seat.index(), config, secured, routes, counters);
+    let finished = runtime.block_on(serve(worker.clone(), errands, socket, order, ready));
     worker.pulse.stopped.set(true);
     drop(runtime);
     finished
@@ -132,6 +137,7 @@ pub(super) struct Worker {
     index: usize,
     started: Instant,
     config: Arc<Config>,
+    secured: Option<Arc<Secured>>,
     routes: Cached<Arc<Served>>,
     counters: Arc<Counters>,
     request_ids: RequestIds,
@@ -143,12 +149,19 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    fn new(index: usize, config: Arc<Config>, routes: Routes, counters: Arc<Counters>) -> Rc<Worker> {
+    fn new(
+        index: usize,
+        config: Arc<Config>,
+        secured: Option<Arc<Secured>>,
+        routes: Routes,
+        counters: Arc<Counters>,
+    ) -> Rc<Worker> {
         Rc::new(Worker {
             pulse: Pulse::new(config.trusted_proxies.clone(), config.head_limits()),
             index,
             started: Instant::now(),
             config,
+            secured,
             routes: Cached::new(routes),
             counters,
             request_ids: RequestIds::default(),
@@ -172,6 +185,11 @@ impl Worker {
         &self.config
     }
 
+    /// What connections are encrypted by, where they are.
+    pub(super) fn secured(&self) -> Option<&Secured> {
+        self.secured.as_deref()
+    }
+
     /// The routes for a request that has just come.
     pub(super) fn table(&self) -> Table {
         self.routes.current()
@@ -191,6 +209,11 @@ impl Worker {
 
     fn open(self: &Rc<Self>, connection: Rc<Connection>) -> Open {
         self.counters.connection_opened();
+        Open { _watched: self.watch(connection) }
+    }
+
+    /// Sees to it that the client of a connection, or of one stream of it, is not too slow.
+    pub(super) fn watch(self: &Rc<Self>, connection: Rc<Connection>) -> Watched {
         let mut connections = self.connections.borrow_mut();
         let slot = match self.vacant.borrow_mut().pop() {
             Some(slot) => {
@@ -202,7 +225,7 @@ impl Worker {
                 connections.len() - 1
             }
         };
-        Open { worker: self.clone(), slot }
+        Watched { worker: self.clone(), slot }
     }
 
     fn each_connection(&self, mut visit: impl FnMut(&Connection)) {
@@ -222,31 +245,42 @@ impl Worker {
     }
 }
 
-/// An open connection's place among those of its worker.
+/// An open connection.
 struct Open {
-    worker: Rc<Worker>,
-    slot: usize,
+    _watched: Watched,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.worker.connections.borrow_mut()[self.slot] = None;
-        self.worker.vacant.borrow_mut().push(self.slot);
-        self.worker.counters.connection_closed();
-        if let Some(waker) = self.worker.watcher.take() {
+        let worker = &self._watched.worker;
+        worker.counters.connection_closed();
+        if let Some(waker) = worker.watcher.take() {
             waker.wake();
         }
+    }
+}
+
+/// The place of a connection, or of one stream of it, among those of its worker.
+pub(super) struct Watched {
+    worker: Rc<Worker>,
+    slot: usize,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.worker.connections.borrow_mut()[self.slot] = None;
+        self.worker.vacant.borrow_mut().push(self.slot);
     }
 }
 
 async fn serve(
     worker: Rc<Worker>,
     errands: tokio::sync::mpsc::Receiver<Sent>,
-    listener: StdTcpListener,
+    socket: Listening,
     mut order: watch::Receiver<Order>,
     ready: &mpsc::Sender<io::Result<()>>,
 ) -> bool {
-    let listener = match TcpListener::from_std(listener) {
+    let listener = match Acceptor::new(socket) {
         Ok(listener) => listener,
         Err(error) => {
             let _ = ready.send(Err(error));
@@ -254,15 +288,35 @@ async fn serve(
         }
     };
     let http = Rc::new(service::http(&worker).await);
-    let accept = |(stream, peer): (TcpStream, _)| {
-        // Responses are written whole, so there is nothing to gain by waiting for more.
-        let _ = stream.set_nodelay(true);
-        let connection = Connection::new(stream.local_addr().ok(), worker.pulse.clone());
+    let accept = |Accepted { stream, peer, local }: Accepted| {
+        let connection = Connection::new(local, worker.secured.is_some(), worker.pulse.clone());
         let open = worker.open(connection.clone());
         let http = http.clone();
+        if !opening::is_needed(&worker.config) {
+            spawn_local(async move {
+                if let Err(error) = http.call((Socket::new(stream.into(), connection.clone()), peer)).await {
+                    tracing::debug!(?peer, %error, "connection ended");
+                }
+                connection.linger(LINGER).await;
+                drop(open);
+            });
+            return;
+        }
+        let worker = worker.clone();
         spawn_local(async move {
-            if let Err(error) = http.call((Socket::new(stream, connection.clone()), Some(peer))).await {
-                tracing::debug!(%peer, %error, "connection ended");
+            // Apart: it is large, and soon over.
+            match Box::pin(opening::open(&worker, &connection, stream, peer)).await {
+                Ok(Opened { stream, peer, is_http2: true }) => {
+                    if let Err(error) = http2::serve(&worker, &connection, stream, peer).await {
+                        tracing::debug!(?peer, %error, "connection ended");
+                    }
+                }
+                Ok(Opened { stream, peer, is_http2: false }) => {
+                    if let Err(error) = http.call((Socket::new(stream, connection.clone()), peer)).await {
+                        tracing::debug!(?peer, %error, "connection ended");
+                    }
+                }
+                Err(error) => tracing::debug!(?peer, %error, "connection not opened"),
             }
             connection.linger(LINGER).await;
             drop(open);
@@ -307,6 +361,8 @@ async fn serve(
     let handover = deadline.min(Instant::now() + worker.config.handover);
     if handover > Instant::now() {
         worker.pulse.leaving.set(true);
+        // HTTP/2 can say so at once.
+        worker.each_connection(Connection::wake);
         tokio::select! {
             () = worker.fewer_than(1) => {}
             () = sleep_until(handover.into()) => {}
@@ -325,12 +381,9 @@ async fn serve(
     }
 }
 
-async fn accept_below(
-    worker: &Worker,
-    listener: &TcpListener,
-) -> io::Result<(TcpStream, std::net::SocketAddr)> {
+async fn accept_below(worker: &Worker, listener: &Acceptor) -> io::Result<Accepted> {
     worker.fewer_than(worker.config.max_connections).await;
-    listener.accept().await
+    poll_fn(|cx| listener.poll_accept(cx)).await
 }
 
 /// Whether an error of `accept` is about the one connection only.
