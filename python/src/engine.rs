@@ -63,7 +63,7 @@ pub(crate) struct Engine {
 /// Where the I/O half of the server is in its life.
 enum Stage {
     Bound {
-        server: Server,
+        server: Box<Server>,
         table: Option<Arc<RouteTable>>,
     },
     Running(Running),
@@ -158,7 +158,7 @@ impl Engine {
         let lanes =
             Lanes { port, runners, application, exchanges: Arc::clone(&exchanges), track: track.into() };
         Ok(Engine {
-            state: Mutex::new(Stage::Bound { server, table: None }),
+            state: Mutex::new(Stage::Bound { server: Box::new(server), table: None }),
             side: Mutex::new(None),
             lanes: Mutex::new(Some(Arc::new(lanes))),
             exchanges,
