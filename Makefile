@@ -27,7 +27,7 @@ RUST_SOURCES := $(shell find runtime native-handlers python/src -name target -pr
 # once; the program needs its own, because it links another build of libhot, and cargo gives both the same file name.
 EXAMPLE_CRATES := examples/hybrid/hot examples/shared-state/counters examples/database/notes examples/native-only
 OUTSIDE_CRATES := $(EXAMPLE_CRATES) python/tests/fixtures/caller python/tests/fixtures/faulty python/tests/fixtures/twin \
-	benches/micro/handlers benches/load/actix benches/load/client benches/load/natives
+	benches/micro/handlers benches/micro/attachment benches/load/actix benches/load/client benches/load/natives
 cargo_in = cargo $(1) --quiet --target-dir $(if $(filter %/native-only,$(2)),target/examples,target/plugins) \
 	--manifest-path $(2)/Cargo.toml
 
@@ -61,8 +61,9 @@ differential: build test-tools ## Send generated requests to applications on Bim
 	PYTHONPATH=python:python/tests $(BIN)/python -m pytest --quiet -p no:cacheprovider python/differential/tests
 	PYTHONPATH=python:python/tests $(BIN)/python -m differential $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(APPS)
 
-bench: ## Measure the parts of a request in process, each beside its rival (BENCH=router for one of them)
-	cargo bench --package bimetal-micro $(if $(BENCH),--bench $(BENCH))
+bench: $(if $(filter-out bridge,$(BENCH)),,build) ## Measure the parts of a request in process, each beside its rival (BENCH=router, dispatch, queue or bridge for one of them)
+	$(if $(filter bridge,$(BENCH)),,cargo bench --package bimetal-micro $(if $(BENCH),--bench $(BENCH)))
+	$(if $(filter-out bridge,$(BENCH)),,$(BIN)/python -m pip install --quiet -r benches/micro/requirements.txt && $(BIN)/python benches/micro/bridge.py)
 
 # Needs Python 3.11 and valgrind (Debian: apt-get install valgrind).
 instructions: ## Count instructions and allocations of the parts of a request, and compare with benches/micro/instructions.toml (WRITE=yes renews it)

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 
 use crate::event_loop::LoopSide;
 
@@ -23,6 +24,13 @@ pub(crate) fn ready(py: Python<'_>, value: Py<PyAny>) -> PyResult<Py<Awaitable>>
     Py::new(py, Awaitable { state: Mutex::new(State::Ready(value)) })
 }
 
+/// The awaitable of None: one for all, as it has nothing to keep.
+pub(crate) fn nothing(py: Python<'_>) -> PyResult<Py<Awaitable>> {
+    static NOTHING: PyOnceLock<Py<Awaitable>> = PyOnceLock::new();
+    let made = || Py::new(py, Awaitable { state: Mutex::new(State::Nothing) });
+    NOTHING.get_or_try_init(py, made).map(|nothing| nothing.clone_ref(py))
+}
+
 /// An awaitable that polls `future` on the loop's thread, whichever thread wakes it.
 pub(crate) fn pending(
     py: Python<'_>,
@@ -34,6 +42,8 @@ pub(crate) fn pending(
 }
 
 enum State {
+    /// None, however often it is asked for.
+    Nothing,
     Ready(Py<PyAny>),
     Polling(Polling),
     Ended,
@@ -106,6 +116,17 @@ pub(crate) struct Awaitable {
     state: Mutex<State>,
 }
 
+impl Awaitable {
+    /// The state, which has ended with that unless it never does.
+    fn take(&self) -> State {
+        let mut state = self.state.lock();
+        match *state {
+            State::Nothing => State::Nothing,
+            _ => std::mem::replace(&mut *state, State::Ended),
+        }
+    }
+}
+
 #[pymethods]
 impl Awaitable {
     fn __await__(slf: Py<Self>) -> Py<Self> {
@@ -118,8 +139,9 @@ impl Awaitable {
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         // The state is taken out while Python may run: no lock is held across the interpreter.
-        let state = std::mem::replace(&mut *self.state.lock(), State::Ended);
+        let state = self.take();
         match state {
+            State::Nothing => Ok(None),
             State::Ready(value) if value.is_none(py) => Ok(None),
             State::Ready(value) => Err(PyStopIteration::new_err((value,))),
             State::Polling(mut polling) => match polling.step(py)? {
@@ -151,7 +173,7 @@ impl Awaitable {
         value: Option<&Bound<'_, PyAny>>,
         traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        let state = std::mem::replace(&mut *self.state.lock(), State::Ended);
+        let state = self.take();
         if let State::Polling(mut polling) = state {
             if let Some((_, iterator)) = polling.wait.take() {
                 // The inner future turns it into whatever the awaiting code has to see.
@@ -170,7 +192,7 @@ impl Awaitable {
     }
 
     fn close(&self) {
-        let state = std::mem::replace(&mut *self.state.lock(), State::Ended);
+        let state = self.take();
         drop(state);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bimetal_runtime::http::StatusCode;
 use bimetal_runtime::lane::Refusal;
-use bimetal_runtime::{Body, Head, Response};
+use bimetal_runtime::{Head, Response};
 use bytes::Bytes;
 use pyo3::ffi;
 use pyo3::intern;
@@ -181,7 +181,6 @@ fn response_object(py: Python<'_>, response: &Bound<'_, PyAny>) -> PyResult<Opti
             let raw = response.getattr(intern!(py, "raw_headers"))?;
             let Ok(headers) = header_fields(&raw) else { return Ok(None) };
             let Ok(body) = to_bytes(&response.getattr(intern!(py, "body"))?) else { return Ok(None) };
-            let body = if body.is_empty() { Body::Empty } else { Body::Full(body) };
             return Ok((status.as_u16() >= 200)
                 .then_some(Response::new(status).with_headers(headers).with_body(body)));
         }

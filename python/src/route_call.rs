@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use bimetal_runtime::http::{header, StatusCode};
 use bimetal_runtime::lane::Refusal;
-use bimetal_runtime::{Body, Head, Response};
+use bimetal_runtime::{Head, Response};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyException, PyRuntimeError};
@@ -277,7 +277,6 @@ impl RouteCall {
                 return Ok(false);
             }
         }
-        let body = if body.is_empty() { Body::Empty } else { Body::Full(body) };
         self.answer(Response::new(status).with_headers(headers).with_body(body)).map(|()| true)
     }
 

@@ -69,7 +69,6 @@ impl ShadowQueue {
     /// Takes a copy of an exchange, unless too many wait. Never waits itself.
     fn offer(&self, route: usize, head: Head, response: &Response) {
         let body = match &response.body {
-            Body::Empty => Bytes::new(),
             Body::Full(bytes) => bytes.clone(),
             // What comes in parts may have no end; it is not compared.
             Body::Stream(_) => return,

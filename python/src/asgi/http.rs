@@ -22,7 +22,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::message::{unexpected, Message};
 use super::scope;
 use crate::application::Application;
-use crate::awaitable::{pending, ready, Awaitable, Outcome};
+use crate::awaitable::{nothing, pending, ready, Awaitable, Outcome};
 use crate::drive::{drive, Ending};
 use crate::event_loop::{LoopSide, LoopTask};
 use crate::exchanges::Exchange;
@@ -258,7 +258,7 @@ impl Channel {
                     }
                 };
                 if !more {
-                    response.body = if bytes.is_empty() { Body::Empty } else { Body::Full(bytes) };
+                    response.body = Body::Full(bytes);
                     respond.send(response);
                     self.gone.cancel();
                     return Ok(None);
@@ -402,7 +402,7 @@ impl HttpChannel {
 
     fn send(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Py<Awaitable>> {
         let message = Message::new(message)?;
-        let slow = match message.kind()?.as_str() {
+        let slow = match &*message.kind()? {
             "http.response.start" => {
                 self.channel.start(&message)?;
                 None
@@ -416,7 +416,7 @@ impl HttpChannel {
             other => return Err(unexpected("http.response.start' or 'http.response.body", other)),
         };
         match slow {
-            None => ready(py, py.None()),
+            None => nothing(py),
             Some((chunks, bytes)) => pending(py, &self.side, async move {
                 // A client that went away takes nothing any more; the application hears of it from `receive`.
                 let _ = chunks.send(bytes).await;

@@ -11,7 +11,7 @@ use pyo3::types::PyDict;
 use tokio::sync::{mpsc, watch, Mutex as AsyncMutex};
 
 use super::message::Message;
-use crate::awaitable::{pending, ready, Awaitable, Outcome};
+use crate::awaitable::{nothing, pending, Awaitable, Outcome};
 use crate::event_loop::LoopSide;
 
 thread_local! {
@@ -86,9 +86,11 @@ impl Lifespan {
     fn send(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Py<Awaitable>> {
         let message = Message::new(message)?;
         let reason = || -> PyResult<String> {
-            message.get("message")?.map_or_else(|| Ok(String::new()), |text| text.extract())
+            message
+                .get(intern!(message.py(), "message"))?
+                .map_or_else(|| Ok(String::new()), |text| text.extract())
         };
-        match message.kind()?.as_str() {
+        match &*message.kind()? {
             "lifespan.startup.complete" => self.startup.send_replace(Phase::Complete),
             "lifespan.startup.failed" => self.startup.send_replace(Phase::Failed(reason()?)),
             "lifespan.shutdown.complete" => self.shutdown.send_replace(Phase::Complete),
@@ -100,7 +102,7 @@ impl Lifespan {
                 )))
             }
         };
-        ready(py, py.None())
+        nothing(py)
     }
 
     /// Ends with the startup: None when complete, the message when it failed.

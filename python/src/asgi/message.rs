@@ -1,11 +1,13 @@
 //! Reading the messages applications send.
 
+use std::borrow::Cow;
+
 use bimetal_runtime::http::{HeaderName, HeaderValue, StatusCode};
 use bytes::Bytes;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyMemoryView};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyMemoryView, PyString, PyTuple};
 
 /// A message: the dictionary an application gives to `send`.
 pub(super) struct Message<'a, 'py>(&'a Bound<'py, PyDict>);
@@ -21,23 +23,36 @@ impl<'a, 'py> Message<'a, 'py> {
         }
     }
 
+    pub(super) fn py(&self) -> Python<'py> {
+        self.0.py()
+    }
+
     /// The message's type.
-    pub(super) fn kind(&self) -> PyResult<String> {
-        match self.0.get_item(intern!(self.0.py(), "type"))? {
-            Some(kind) => kind.extract(),
-            None => Err(PyValueError::new_err("an ASGI message needs the key 'type'")),
+    pub(super) fn kind(&self) -> PyResult<Cow<'static, str>> {
+        let py = self.py();
+        let Some(kind) = self.0.get_item(intern!(py, "type"))? else {
+            return Err(PyValueError::new_err("an ASGI message needs the key 'type'"));
+        };
+        // As literals of a program they are the same objects.
+        if kind.is(intern!(py, "http.response.start")) {
+            return Ok("http.response.start".into());
         }
+        if kind.is(intern!(py, "http.response.body")) {
+            return Ok("http.response.body".into());
+        }
+        kind.extract().map(Cow::Owned)
     }
 
     /// A value, unless the message lacks it or has None there.
-    pub(super) fn get(&self, key: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    pub(super) fn get(&self, key: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
         Ok(self.0.get_item(key)?.filter(|value| !value.is_none()))
     }
 
     /// The status code.
     pub(super) fn status(&self) -> PyResult<StatusCode> {
-        let status =
-            self.get("status")?.ok_or_else(|| PyValueError::new_err("http.response.start needs 'status'"))?;
+        let status = self
+            .get(intern!(self.py(), "status"))?
+            .ok_or_else(|| PyValueError::new_err("http.response.start needs 'status'"))?;
         let code: u16 = status.extract()?;
         // 1xx would announce another response: none comes.
         if code < 200 {
@@ -48,17 +63,17 @@ impl<'a, 'py> Message<'a, 'py> {
 
     /// The header fields.
     pub(super) fn headers(&self) -> PyResult<Vec<(HeaderName, HeaderValue)>> {
-        self.get("headers")?.map_or_else(|| Ok(Vec::new()), |pairs| header_fields(&pairs))
+        self.get(intern!(self.py(), "headers"))?.map_or_else(|| Ok(Vec::new()), |pairs| header_fields(&pairs))
     }
 
     /// The body, empty where there is none.
     pub(super) fn body(&self) -> PyResult<Bytes> {
-        self.get("body")?.map_or_else(|| Ok(Bytes::new()), |body| to_bytes(&body))
+        self.get(intern!(self.py(), "body"))?.map_or_else(|| Ok(Bytes::new()), |body| to_bytes(&body))
     }
 
     /// Whether more of the body follows.
     pub(super) fn more_body(&self) -> PyResult<bool> {
-        self.get("more_body")?.map_or(Ok(false), |more| more.is_truthy())
+        self.get(intern!(self.py(), "more_body"))?.map_or(Ok(false), |more| more.is_truthy())
     }
 }
 
@@ -66,12 +81,17 @@ impl<'a, 'py> Message<'a, 'py> {
 pub(crate) fn header_fields(pairs: &Bound<'_, PyAny>) -> PyResult<Vec<(HeaderName, HeaderValue)>> {
     let mut fields = Vec::new();
     for pair in pairs.try_iter()? {
-        let pair = pair?;
-        let name = to_bytes(&pair.get_item(0)?)?;
-        let value = to_bytes(&pair.get_item(1)?)?;
+        let (name, value) = name_and_value(&pair?)?;
         fields.push((header_name(&name)?, header_value(&name, &value)?));
     }
     Ok(fields)
+}
+
+fn name_and_value(pair: &Bound<'_, PyAny>) -> PyResult<(Bytes, Bytes)> {
+    if let Ok(pair) = pair.cast::<PyTuple>() {
+        return Ok((to_bytes(&pair.get_item(0)?)?, to_bytes(&pair.get_item(1)?)?));
+    }
+    Ok((to_bytes(&pair.get_item(0)?)?, to_bytes(&pair.get_item(1)?)?))
 }
 
 /// A copy of a bytes-like object.

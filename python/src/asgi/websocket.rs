@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::message::{to_bytes, unexpected, Message};
 use super::scope;
 use crate::application::Application;
-use crate::awaitable::{pending, ready, Awaitable, Outcome};
+use crate::awaitable::{nothing, pending, Awaitable, Outcome};
 use crate::drive::{drive, Ending};
 use crate::event_loop::{LoopSide, LoopTask};
 use crate::exchanges::Exchange;
@@ -229,7 +229,10 @@ impl Channel {
 
 /// The subprotocol and the headers of an acceptance.
 fn accept(message: &Message<'_, '_>) -> PyResult<(Option<String>, HeaderFields)> {
-    let mut subprotocol = message.get("subprotocol")?.map(|name| name.extract::<String>()).transpose()?;
+    let mut subprotocol = message
+        .get(intern!(message.py(), "subprotocol"))?
+        .map(|name| name.extract::<String>())
+        .transpose()?;
     let mut headers = message.headers()?;
     // An application may name the subprotocol as a header instead.
     headers.retain(|(name, value)| {
@@ -244,15 +247,19 @@ fn accept(message: &Message<'_, '_>) -> PyResult<(Option<String>, HeaderFields)>
 
 fn frame(kind: &str, message: &Message<'_, '_>) -> PyResult<Frame> {
     match kind {
-        "websocket.send" => match (message.get("bytes")?, message.get("text")?) {
-            (Some(bytes), _) => Ok(Frame::Binary(to_bytes(&bytes)?)),
-            (None, Some(text)) => Ok(Frame::Text(text.extract()?)),
-            (None, None) => Err(PyValueError::new_err("websocket.send needs 'bytes' or 'text'")),
-        },
+        "websocket.send" => {
+            match (message.get(intern!(message.py(), "bytes"))?, message.get(intern!(message.py(), "text"))?)
+            {
+                (Some(bytes), _) => Ok(Frame::Binary(to_bytes(&bytes)?)),
+                (None, Some(text)) => Ok(Frame::Text(text.extract()?)),
+                (None, None) => Err(PyValueError::new_err("websocket.send needs 'bytes' or 'text'")),
+            }
+        }
         "websocket.close" => {
-            let code = message.get("code")?.map_or(Ok(1000), |code| code.extract())?;
-            let reason =
-                message.get("reason")?.map_or_else(|| Ok(String::new()), |reason| reason.extract())?;
+            let code = message.get(intern!(message.py(), "code"))?.map_or(Ok(1000), |code| code.extract())?;
+            let reason = message
+                .get(intern!(message.py(), "reason"))?
+                .map_or_else(|| Ok(String::new()), |reason| reason.extract())?;
             Ok(Frame::Close(code, reason))
         }
         other => Err(PyRuntimeError::new_err(format!(
@@ -297,7 +304,7 @@ impl WebSocketChannel {
         };
         match now {
             Now::Decide => match self.channel.decide(&kind, &message)? {
-                None => ready(py, py.None()),
+                None => nothing(py),
                 Some(opened) => {
                     let channel = Arc::clone(&self.channel);
                     pending(py, &self.side, async move {
@@ -312,7 +319,7 @@ impl WebSocketChannel {
             },
             Now::Deny => {
                 self.channel.deny(&kind, &message)?;
-                ready(py, py.None())
+                nothing(py)
             }
             Now::Send(sender) => {
                 let frame = frame(&kind, &message)?;

@@ -92,7 +92,6 @@ impl Compression {
                 return Response { body: Body::Stream(stream), ..response };
             }
             Body::Full(ref bytes) => bytes.clone(),
-            Body::Empty => Default::default(),
         };
         if self.passes(response.status, headers) || bytes.len() < self.minimum_size {
             return response;

@@ -111,10 +111,10 @@ fn the_length_is_that_of_what_is_sent() {
 #[test]
 fn a_minimum_of_nothing_compresses_empty_bodies() {
     let all = Compression::new(0, 9, &EXCLUDED_CONTENT_TYPES);
-    let found = shown(all.after(&accepting("gzip"), response(200, &[], Body::Empty)));
+    let found = shown(all.after(&accepting("gzip"), response(200, &[], Body::EMPTY)));
     assert!(found.2.len() > 10 && unzipped(&found.2).is_empty());
     let found =
-        shown(all.after(&accepting("gzip"), response(200, &[("content-type", "image/png")], Body::Empty)));
+        shown(all.after(&accepting("gzip"), response(200, &[("content-type", "image/png")], Body::EMPTY)));
     assert_eq!(found.1, ["content-type: image/png"]);
 }
 

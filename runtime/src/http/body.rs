@@ -11,16 +11,23 @@ use crate::Error;
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 
 /// The body of a [`Response`](super::Response).
-#[derive(Default)]
 pub enum Body {
-    /// No body: `content-length: 0` where the status allows one.
-    #[default]
-    Empty,
-    /// The whole body.
+    /// The whole body. One of no bytes is none: `content-length: 0` where the status allows one.
     Full(Bytes),
     /// Chunks as they come. Framed by the response's `content-length` header where it has one, chunked
     /// otherwise.
     Stream(ByteStream),
+}
+
+impl Body {
+    /// No body.
+    pub const EMPTY: Body = Body::Full(Bytes::new());
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Body::EMPTY
+    }
 }
 
 impl From<Bytes> for Body {

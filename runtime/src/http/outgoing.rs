@@ -103,7 +103,7 @@ impl<G> Outgoing<G> {
             head.head_mut().no_chunking(true);
             match body {
                 Body::Stream(stream) => (BodySize::Stream, streamed(stream, None, false)),
-                Body::Empty | Body::Full(_) => (BodySize::None, Part::Nothing),
+                Body::Full(_) => (BodySize::None, Part::Nothing),
             }
         } else if status.is_informational()
             || status == StatusCode::NO_CONTENT
@@ -118,11 +118,10 @@ impl<G> Outgoing<G> {
             (BodySize::None, Part::Nothing)
         } else {
             match body {
-                Body::Empty if framing.head_only => (BodySize::Sized(length.unwrap_or(0)), Part::Nothing),
                 Body::Full(bytes) if framing.head_only => {
                     (BodySize::Sized(length.unwrap_or(bytes.len() as u64)), Part::Nothing)
                 }
-                Body::Empty => (BodySize::Sized(0), Part::Nothing),
+                Body::Full(bytes) if bytes.is_empty() => (BodySize::Sized(0), Part::Nothing),
                 Body::Full(bytes) => (BodySize::Sized(bytes.len() as u64), Part::Bytes(bytes)),
                 Body::Stream(stream) => {
                     let size = length.map_or(BodySize::Stream, BodySize::Sized);

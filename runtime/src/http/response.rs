@@ -27,7 +27,7 @@ pub struct Response {
 impl Response {
     /// A response with `status` and no body.
     pub fn new(status: StatusCode) -> Self {
-        Response { status, headers: HeaderFields::new(), body: Body::Empty, unhandled: false, phases: None }
+        Response { status, headers: HeaderFields::new(), body: Body::EMPTY, unhandled: false, phases: None }
     }
 
     /// The same response with a body.

@@ -4,12 +4,18 @@
 //! they can. When a holder's job stalls, a watcher takes the baton away and gives it, and with it the queue, to another
 //! runner: the queue moves, the handler stays where it is. The stalled runner notices when its job ends, and goes idle.
 //!
+//! Where one job after the other stalls, there is a baton more with each that is taken away, for as long as that goes on: a row of
+//! handlers that all block is begun in a number of looks that grows with its logarithm, however late the looks come.
+//!
 //! At all times each waiting job has a holder that is about to ask for one, or no baton is free, or no runner is.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::sync::{lock, Arc, Condvar, Mutex, MutexGuard};
+
+/// Batons at most that there are more while jobs stall.
+const MAX_SURPLUS: usize = 31;
 
 /// The shared state of runners, posters and the watcher.
 pub(super) struct Baton<J> {
@@ -22,8 +28,10 @@ pub(super) struct Baton<J> {
 
 struct State<J> {
     queue: VecDeque<(Instant, J)>,
-    /// As many as there are batons at most.
+    /// As many as there are batons at most; more for a moment, after the surplus has gone.
     holders: Vec<Holder>,
+    /// Batons that there are more while jobs stall.
+    surplus: usize,
     /// Jobs taken so far; the number of the last one.
     taken: u64,
     idle: Vec<usize>,
@@ -91,6 +99,7 @@ impl<J> Baton<J> {
             state: Mutex::new(State {
                 queue: VecDeque::new(),
                 holders: Vec::with_capacity(batons),
+                surplus: 0,
                 taken: 0,
                 idle: Vec::new(),
                 bells: Vec::new(),
@@ -123,7 +132,7 @@ impl<J> Baton<J> {
     /// Gives a free baton, where one is needed, to an idle runner or to a new one; with all runners busy the first that ends
     /// its job takes it.
     fn pass(&self, state: &mut MutexGuard<'_, State<J>>) -> Next {
-        if state.holders.len() >= self.batons || !state.needs_holder() {
+        if state.holders.len() >= self.batons + state.surplus || !state.needs_holder() {
             return Next::Done;
         }
         if let Some(runner) = state.idle.pop() {
@@ -148,14 +157,16 @@ impl<J> Baton<J> {
         Next::Done
     }
 
-    /// The next job for `runner`; ends its current one. Gives its baton back when the queue is empty.
+    /// The next job for `runner`; ends its current one. Gives its baton back when the queue is empty, or when it is one too many.
     pub(super) fn take(&self, runner: usize) -> Take<J> {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
+        let is_surplus = state.holders.len() > self.batons + state.surplus;
         let Some(holder) = state.holders.iter_mut().find(|holder| holder.runner == runner) else {
             return Take::Nothing;
         };
-        match state.queue.pop_front() {
+        let next = if is_surplus { None } else { state.queue.pop_front() };
+        match next {
             Some((posted, job)) => {
                 state.taken += 1;
                 holder.job = Some(state.taken);
@@ -188,7 +199,7 @@ impl<J> Baton<J> {
             if state.closed {
                 return self.leave(&mut state, runner);
             }
-            if state.holders.len() < self.batons && state.needs_holder() {
+            if state.holders.len() < self.batons + state.surplus && state.needs_holder() {
                 state.holders.push(Holder { runner, job: None });
                 state.idle.retain(|&other| other != runner);
                 return Wait::Holds;
@@ -227,26 +238,37 @@ impl<J> Baton<J> {
         let _ = self.leave(&mut state, runner);
     }
 
-    /// What the watcher compares between two looks: the numbers of the jobs that holders are in, while others wait behind them.
-    pub(super) fn stuck_in(&self) -> Vec<u64> {
+    /// What the watcher compares between two looks: the numbers of the jobs that holders are in, while others wait behind them;
+    /// `None` where none waits.
+    pub(super) fn stuck_in(&self) -> Option<Vec<u64>> {
         let state = lock(&self.state);
-        if state.queue.is_empty() {
-            return Vec::new();
-        }
-        state.holders.iter().filter_map(|holder| holder.job).collect()
+        let jobs = || state.holders.iter().filter_map(|holder| holder.job).collect();
+        (!state.queue.is_empty()).then(jobs)
     }
 
-    /// Takes the baton from a holder that is still in job number `job` and passes it on.
-    pub(super) fn hand_over(&self, job: u64) -> Next {
-        let mut state = lock(&self.state);
-        let Some(place) = state.holders.iter().position(|holder| holder.job == Some(job)) else {
-            return Next::Done;
-        };
+    /// Takes the batons from holders that are still in these jobs and passes them on; and as many again, where every holder is in
+    /// a job. One that is not may be waiting for the interpreter: more of those would only wait as well.
+    pub(super) fn hand_over(&self, jobs: &[u64]) -> Vec<Next> {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
         if state.queue.is_empty() || (state.idle.is_empty() && state.runners >= self.max_runners) {
-            return Next::Done;
+            return Vec::new();
         }
-        state.holders.swap_remove(place);
-        self.pass(&mut state)
+        let all_at_work = state.holders.iter().all(|holder| holder.job.is_some());
+        let before = state.holders.len();
+        state.holders.retain(|holder| !holder.job.is_some_and(|job| jobs.contains(&job)));
+        let mut free = before - state.holders.len();
+        if all_at_work {
+            let more = free.min(MAX_SURPLUS - state.surplus);
+            state.surplus += more;
+            free += more;
+        }
+        (0..free).map(|_| self.pass(&mut guard)).collect()
+    }
+
+    /// No job stalls any more: there are as many batons as before.
+    pub(super) fn settle(&self) {
+        lock(&self.state).surplus = 0;
     }
 
     /// Whether somebody holds a baton or something is queued.
@@ -314,6 +336,10 @@ fn wait_timeout<'a, T>(bell: &Condvar, guard: MutexGuard<'a, T>, limit: Duration
 fn wait_timeout<'a, T>(bell: &Condvar, guard: MutexGuard<'a, T>, _limit: Duration) -> MutexGuard<'a, T> {
     bell.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner())
 }
+
+#[cfg(all(test, not(bimetal_loom)))]
+#[path = "baton_tests.rs"]
+mod tests;
 
 #[cfg(all(test, bimetal_loom))]
 #[path = "baton_model.rs"]

@@ -53,13 +53,13 @@ fn hand_overs_lose_nothing(threads: usize, batons: usize, jobs: &'static [usize]
         let now = Instant::now();
         let post = |job: &usize| start(&baton, &ran, baton.post(now, *job).unwrap());
         let mut runners: Vec<_> = jobs.iter().map(post).collect();
-        for job in baton.stuck_in() {
-            let next = baton.hand_over(job);
+        for next in baton.hand_over(&baton.stuck_in().unwrap_or_default()) {
             if next != Next::Done {
                 counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             }
             runners.push(start(&baton, &ran, next));
         }
+        baton.settle();
         end(&baton, &ran, jobs.iter().sum(), runners);
     });
     assert!(
@@ -146,6 +146,12 @@ fn a_job_posted_while_two_runners_go_idle_runs() {
         let runners = [1, 10, 1000].map(|job| start(&baton, &ran, baton.post(now, job).unwrap()));
         end(&baton, &ran, 1011, runners);
     });
+}
+
+/// With a baton more after the hand-over, which is one too many again as soon as it is there.
+#[test]
+fn a_surplus_that_goes_loses_nothing() {
+    hand_overs_lose_nothing(3, 1, &[1, 10, 1000]);
 }
 
 #[test]

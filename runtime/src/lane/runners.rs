@@ -12,6 +12,8 @@ use super::baton::{Baton, Next, Take, Wait};
 const LOOK: Duration = Duration::from_micros(500);
 /// The pace after a hand-over: a row of handlers that all block is worked off quickly.
 const QUICK_LOOK: Duration = Duration::from_micros(100);
+/// Looks at jobs of which none has stalled before there are no more batons than usual. Between two hand-overs there is one.
+const CALM_LOOKS: u32 = 2;
 /// Looks without any work before the watcher goes to sleep.
 const LOOKS_BEFORE_SLEEP: u32 = 200;
 
@@ -239,7 +241,7 @@ fn start<J: Send + 'static>(pool: &Arc<Pool<J>>, next: Next) {
 fn watch<J: Send + 'static>(pool: &Arc<Pool<J>>) {
     let mut before = Vec::new();
     let mut pace = LOOK;
-    let mut idle_looks = 0;
+    let (mut idle_looks, mut calm_looks) = (0, 0);
     loop {
         if idle_looks > LOOKS_BEFORE_SLEEP {
             if !pool.baton.watch() {
@@ -252,17 +254,27 @@ fn watch<J: Send + 'static>(pool: &Arc<Pool<J>>) {
             return;
         }
         idle_looks = if pool.baton.is_busy() { 0 } else { idle_looks + 1 };
-        let mut now = pool.baton.stuck_in();
+        let waiting = pool.baton.stuck_in();
+        // A holder that is in no job yet says nothing about whether jobs stall.
+        calm_looks = match &waiting {
+            None => CALM_LOOKS,
+            Some(jobs) if jobs.is_empty() => calm_looks,
+            Some(_) => calm_looks + 1,
+        };
+        let now = waiting.unwrap_or_default();
         pace = if now.is_empty() { LOOK } else { pace };
-        now.retain(|job| {
-            let stalled = before.contains(job);
-            if stalled {
-                start(pool, pool.baton.hand_over(*job));
-                pace = QUICK_LOOK;
+        let (stalled, others): (Vec<u64>, Vec<u64>) = now.into_iter().partition(|job| before.contains(job));
+        if !stalled.is_empty() {
+            for next in pool.baton.hand_over(&stalled) {
+                start(pool, next);
             }
-            !stalled
-        });
-        before = now;
+            pace = QUICK_LOOK;
+            calm_looks = 0;
+        }
+        before = others;
+        if calm_looks == CALM_LOOKS {
+            pool.baton.settle();
+        }
     }
 }
 

@@ -171,7 +171,7 @@ impl Exchange {
         let series = routed.entry().series(self.series);
         series.note_phases(self.worker.index(), &phases);
         let is_whole = match response.body {
-            Body::Empty | Body::Full(_) => true,
+            Body::Full(_) => true,
             // A session is no request: what it takes is not what its handshake took.
             Body::Stream(_) => response.status == StatusCode::SWITCHING_PROTOCOLS,
         };

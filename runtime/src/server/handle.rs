@@ -225,7 +225,7 @@ fn overloaded() -> ErrandReply {
         .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"));
     let body = match response.body {
         Body::Full(bytes) => bytes,
-        Body::Empty | Body::Stream(_) => Bytes::new(),
+        Body::Stream(_) => Bytes::new(),
     };
     ErrandReply { status: response.status, headers: response.headers.into_vec(), body }
 }

@@ -113,7 +113,7 @@ fn frame(mut response: Response, framing: Framing, mut exchange: Exchange) -> Fr
             exchange.let_table_go();
             exchange.route().map(|route| Arc::from(route.pattern.as_str()))
         }
-        Body::Empty | Body::Full(_) => None,
+        Body::Full(_) => None,
     };
     Outgoing::frame(response, framing, exchange, || pattern.unwrap_or_else(unnamed), None)
 }

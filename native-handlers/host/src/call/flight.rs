@@ -21,18 +21,7 @@ use crate::plugin::StartFn;
 
 /// Starts the handler and polls once. Most handlers that need not wait are done then, and cost no task.
 pub(super) fn begin(bound: &Arc<Bound>, start: StartFn, place: (usize, usize), request: Request) -> Answer {
-    let mut flight = Box::pin(Flight {
-        future: BmFuture { data: ptr::null_mut(), poll: None, drop: None },
-        room: Room::new(place),
-        raw: None,
-        deadline_ns: clock::deadline_ns(bound.deadline),
-        frame: None,
-        request,
-        bound: NonNull::from(&**bound),
-        keep: None,
-        sleep: None,
-        _pinned: PhantomPinned,
-    });
+    let mut flight = Flight::new(bound, place, request);
     if let Err(fault) = flight.as_mut().start(start) {
         return Answer::Now(bound.report(&fault, Source::Live(&flight.request)));
     }
@@ -65,6 +54,27 @@ struct Flight {
 }
 
 impl Flight {
+    /// A call that has not begun, with room for a future of this size and alignment.
+    fn new(bound: &Arc<Bound>, future: (usize, usize), request: Request) -> Pin<Box<Flight>> {
+        let mut flight = Box::<Flight>::new_uninit();
+        let place = flight.as_mut_ptr();
+        // SAFETY: each field is written once, in memory of this type; then all of them are there. Field by field, so that nothing
+        // is built elsewhere and copied there: least of all the room, of which only the kind is written.
+        let flight = unsafe {
+            (&raw mut (*place).future).write(BmFuture { data: ptr::null_mut(), poll: None, drop: None });
+            (&raw mut (*place).room).write(Room::new(future));
+            (&raw mut (*place).raw).write(None);
+            (&raw mut (*place).deadline_ns).write(clock::deadline_ns(bound.deadline));
+            (&raw mut (*place).frame).write(None);
+            (&raw mut (*place).request).write(request);
+            (&raw mut (*place).bound).write(NonNull::from(&**bound));
+            (&raw mut (*place).keep).write(None);
+            (&raw mut (*place).sleep).write(None);
+            flight.assume_init()
+        };
+        Box::into_pin(flight)
+    }
+
     fn start(self: Pin<&mut Self>, start: StartFn) -> Result<(), Fault> {
         // SAFETY: nothing is moved out of it.
         let this = unsafe { self.get_unchecked_mut() };
@@ -158,6 +168,7 @@ enum Room {
 
 impl Room {
     /// For a future of this size and alignment, which were checked when the plugin was loaded.
+    #[inline]
     fn new((size, align): (usize, usize)) -> Room {
         if size > 0 && size <= size_of::<Small>() && align <= align_of::<Small>() {
             return Room::Here(UnsafeCell::new(MaybeUninit::uninit()));

@@ -129,6 +129,7 @@ impl<'a> Frame<'a> {
     }
 
     /// The request for the ABI: valid as long as this frame and its source stay where they are.
+    #[inline]
     pub(super) fn request(&mut self, order: &[usize], reads_body: bool) -> BmRequest {
         let source = self.context.source;
         for index in order {

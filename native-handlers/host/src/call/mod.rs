@@ -177,7 +177,8 @@ impl Bound {
     }
 
     /// Calls a sync or blocking handler, here and now.
-    #[inline]
+    // Where it is inlined it is known where the request lies, and the response is made where it belongs.
+    #[inline(always)]
     fn answer(&self, call: CallFn, source: Source<'_>, deadline_ns: u64) -> Response {
         let handler = self.handler();
         let mut frame = Frame::new(source, self, deadline_ns);

@@ -23,6 +23,10 @@ pub(super) trait Fields {
     fn all(&self, name: &str) -> Vec<Cow<'_, str>>;
     /// Every name, each once.
     fn names(&self) -> Vec<Cow<'_, str>>;
+    /// What `name` is, where it is no text: no type that is read from text fits that.
+    fn other(&self, _name: &str) -> Option<Value> {
+        None
+    }
     /// What the client calls `name`.
     fn shown(&self, name: &str) -> String {
         name.to_owned()
@@ -100,7 +104,7 @@ fn read<T: DeserializeOwned, F: Fields>(fields: &F, slot: &Slot) -> Result<T, Te
 }
 
 /// What is wrong with the fields, in Pydantic's words.
-fn explain<F: Fields>(fields: &F, slot: &Slot, source: Source) -> Vec<Item> {
+pub(super) fn explain<F: Fields>(fields: &F, slot: &Slot, source: Source) -> Vec<Item> {
     if slot.is_model {
         return explain_model(fields, slot, source);
     }
@@ -153,6 +157,9 @@ fn explain_model<F: Fields>(fields: &F, slot: &Slot, source: Source) -> Vec<Item
 }
 
 fn value_of<F: Fields>(fields: &F, name: &str, schema: &serde_json::Value) -> Option<Value> {
+    if let Some(value) = fields.other(name) {
+        return Some(value);
+    }
     if !is_list(schema) {
         return fields.one(name).map(|text| Value::Str(text.into_owned()));
     }

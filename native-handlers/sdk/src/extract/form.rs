@@ -6,17 +6,21 @@ use std::collections::HashSet;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::fields::{extract, extract_optional, Fields};
+use super::fields::{explain, extract, extract_optional, Fields};
 use super::rejection::Kind;
-use super::{FromRequest, Rejection, Source};
+use super::{multipart, FromRequest, Rejection, Source};
 use crate::describe::{Argument, Operation, Slot};
+use crate::validate::Value;
 use crate::{HttpError, Request};
 
-/// As Starlette limits forms.
-const MAX_FIELDS: usize = 1000;
-const MAX_FIELD_SIZE: usize = 1024 * 1024;
+// As Starlette limits forms.
+pub(super) const MAX_FIELDS: usize = 1000;
+pub(super) const MAX_FIELD_SIZE: usize = 1024 * 1024;
+pub(super) const TOO_MANY_FIELDS: &str = "Too many fields. Maximum number of fields is 1000.";
+pub(super) const TOO_LARGE_A_PART: &str = "Part exceeded maximum size of 1024KB.";
 
-/// The body of an HTML form, `application/x-www-form-urlencoded`: a struct with a field for each, or one field.
+/// The body of a form, `application/x-www-form-urlencoded` or `multipart/form-data`: a struct with a field for each, or one
+/// field.
 ///
 /// As in FastAPI an empty value counts as none, the last of several values counts, a `Vec` gets all of them, an `Option` or a
 /// field with `#[serde(default)]` need not be there, and a body of another content type is an empty form:
@@ -44,8 +48,8 @@ const MAX_FIELD_SIZE: usize = 1024 * 1024;
 /// }
 /// ```
 ///
-/// `Option<Form<T>>` is `None` where the form has none of the fields. Forms with files (`multipart/form-data`) are answered
-/// with 415: such a route stays in Python.
+/// `Option<Form<T>>` is `None` where the form has none of the fields. Fields are texts: a file that is sent under the name of one
+/// is answered with 422, so a route that takes files stays in Python.
 #[derive(Clone, Copy, Debug)]
 pub struct Form<T>(pub T);
 
@@ -74,47 +78,87 @@ impl<'r, T: DeserializeOwned + JsonSchema> FromRequest<'r> for Option<Form<T>> {
     }
 }
 
+/// A name, and what was sent under it.
+pub(super) type Entry = (String, Sent);
+
+/// The value of a form's field.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    Text(String),
+    /// A file of this name.
+    File(String),
+}
+
 struct FormFields<'r> {
-    pairs: Vec<(String, String)>,
+    entries: Vec<Entry>,
     /// Fields that take every value, the empty ones too.
     lists: &'r [String],
 }
 
 impl<'r> FormFields<'r> {
     fn of(request: Request<'r>, slot: &'r Slot) -> Result<FormFields<'r>, Rejection> {
-        let lists = &slot.lists;
-        let media_type = media_type(request.header("content-type").unwrap_or_default());
-        if media_type == b"multipart/form-data" {
-            let detail = "This route reads forms of type application/x-www-form-urlencoded only";
-            return Err(Rejection(Kind::Error(HttpError::new(415, detail))));
+        let content_type = request.header("content-type").unwrap_or_default();
+        let parsed = match &*media_type(content_type) {
+            b"application/x-www-form-urlencoded" => parse(request.body()),
+            b"multipart/form-data" => {
+                multipart::parse(&String::from_utf8_lossy(content_type), request.body())
+            }
+            _ => Ok(Vec::new()),
+        };
+        let form = match parsed {
+            Ok(entries) => FormFields { entries, lists: &slot.lists },
+            Err(detail) => return Err(Rejection(Kind::Error(HttpError::new(400, detail)))),
+        };
+        // No type that a handler can ask for is read from a file.
+        if slot.names.iter().any(|name| form.file(name).is_some()) {
+            return Err(Rejection::invalid(Source::Body, explain(&form, slot, Source::Body)));
         }
-        if media_type != b"application/x-www-form-urlencoded" {
-            return Ok(FormFields { pairs: Vec::new(), lists });
-        }
-        match parse(request.body()) {
-            Ok(pairs) => Ok(FormFields { pairs, lists }),
-            Err(detail) => Err(Rejection(Kind::Error(HttpError::new(400, detail)))),
-        }
+        Ok(form)
     }
 
     fn is_list(&self, name: &str) -> bool {
         self.lists.iter().any(|list| list == name)
     }
+
+    fn values<'a, 'n>(&'a self, name: &'n str) -> impl DoubleEndedIterator<Item = &'a Sent> + use<'a, 'n> {
+        self.entries.iter().filter(move |(key, _)| key == name).map(|(_, sent)| sent)
+    }
+
+    /// The name of the file that is among the values of `name` that count.
+    fn file(&self, name: &str) -> Option<&str> {
+        let counting = if self.is_list(name) { usize::MAX } else { 1 };
+        self.values(name).rev().take(counting).find_map(|sent| match sent {
+            Sent::File(name) => Some(&**name),
+            Sent::Text(_) => None,
+        })
+    }
 }
 
 impl Fields for FormFields<'_> {
     fn one(&self, name: &str) -> Option<Cow<'_, str>> {
-        let last = self.pairs.iter().rev().find(|(key, _)| key == name);
-        last.filter(|(_, value)| !value.is_empty() || self.is_list(name)).map(|(_, value)| value.into())
+        match self.values(name).next_back()? {
+            Sent::Text(text) if !text.is_empty() || self.is_list(name) => Some(text.into()),
+            _ => None,
+        }
     }
 
     fn all(&self, name: &str) -> Vec<Cow<'_, str>> {
-        self.pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.into()).collect()
+        self.values(name)
+            .filter_map(|sent| match sent {
+                Sent::Text(text) => Some(text.into()),
+                Sent::File(_) => None,
+            })
+            .collect()
     }
 
     fn names(&self) -> Vec<Cow<'_, str>> {
         let mut seen = HashSet::new();
-        self.pairs.iter().map(|(name, _)| name).filter(|name| seen.insert(*name)).map(Cow::from).collect()
+        self.entries.iter().map(|(name, _)| name).filter(|name| seen.insert(*name)).map(Cow::from).collect()
+    }
+
+    fn other(&self, name: &str) -> Option<Value> {
+        let file = Value::Object(vec![("filename".to_owned(), Value::Str(self.file(name)?.to_owned()))]);
+        Some(if self.is_list(name) { Value::Array(vec![file]) } else { file })
     }
 }
 
@@ -123,20 +167,20 @@ fn media_type(content_type: &[u8]) -> Vec<u8> {
 }
 
 /// The fields of a form, or why Starlette refuses it.
-fn parse(body: &[u8]) -> Result<Vec<(String, String)>, &'static str> {
-    let mut pairs = Vec::new();
+fn parse(body: &[u8]) -> Result<Vec<Entry>, &'static str> {
+    let mut entries = Vec::new();
     for field in body.split(|b| *b == b'&').filter(|field| !field.is_empty()) {
         let split = field.iter().position(|b| *b == b'=').unwrap_or(field.len());
         let (name, value) = (&field[..split], field.get(split + 1..).unwrap_or_default());
         if name.len() + value.len() > MAX_FIELD_SIZE {
             return Err("Field exceeded maximum size of 1024KB.");
         }
-        if pairs.len() == MAX_FIELDS {
-            return Err("Too many fields. Maximum number of fields is 1000.");
+        if entries.len() == MAX_FIELDS {
+            return Err(TOO_MANY_FIELDS);
         }
-        pairs.push((decode(name), decode(value)));
+        entries.push((decode(name), Sent::Text(decode(value))));
     }
-    Ok(pairs)
+    Ok(entries)
 }
 
 /// Form encoding resolved as Starlette does it: `+` is a space, percent escapes are UTF-8, and bytes beyond ASCII, which a
@@ -158,9 +202,9 @@ mod tests {
 
     #[test]
     fn forms_are_read_as_by_starlette() {
-        let pairs = parse("a=1&&b&c=x+y%20%C3%A9&a=&=z&d=e=f&g=é".as_bytes()).unwrap();
+        let entries = parse("a=1&&b&c=x+y%20%C3%A9&a=&=z&d=e=f&g=é".as_bytes()).unwrap();
         let lists = ["a".to_owned()];
-        let form = FormFields { pairs, lists: &lists };
+        let form = FormFields { entries, lists: &lists };
         assert_eq!(form.all("a"), ["1", ""]);
         assert_eq!(form.one("a").as_deref(), Some(""));
         assert_eq!(form.one("b"), None);

@@ -6,6 +6,7 @@ mod fields;
 mod form;
 mod header;
 mod json;
+mod multipart;
 mod parts;
 mod path;
 mod query;
