@@ -38,7 +38,7 @@ DOCUMENTS: dict[str, Any] = {
         {"id": number, "email": f"user{number}@example.com", "score": number / 7, "roles": ["reader", "writer"]}
         for number in range(100)
     ],
-    "10 KB of text": {"text": "All work and no play makes \"Jack\" a dull boy.\n" * 220},
+    "10 KB of text": {"text": 'All work and no play makes "Jack" a dull boy.\n' * 220},
 }
 """As handlers return them."""
 
@@ -67,8 +67,12 @@ def main() -> int:
         _same({who: write() for who, write in writers.items()}, f"writing {name}")
         _same({who: read() for who, read in readers.items()}, f"reading {name}")
         size = f"{name}, {len(encoded):,} bytes"
-        _table(f"Python objects to JSON: {size}", {who: _calls(call, seconds) for who, call in writers.items()}, arguments)
-        _table(f"JSON to Python objects: {size}", {who: _calls(call, seconds) for who, call in readers.items()}, arguments)
+        _table(
+            f"Python objects to JSON: {size}", {who: _calls(call, seconds) for who, call in writers.items()}, arguments
+        )
+        _table(
+            f"JSON to Python objects: {size}", {who: _calls(call, seconds) for who, call in readers.items()}, arguments
+        )
     attachment = _attachment()
     _table(
         "attaching to the interpreter",
@@ -118,12 +122,22 @@ def _attachment() -> ModuleType:
     """Builds and loads the crate that times attachments."""
     target = ROOT / "target" / "plugins"
     subprocess.run(
-        ["cargo", "build", "--quiet", "--release", "--target-dir", target, "--manifest-path", HERE / "attachment/Cargo.toml"],
+        [
+            "cargo",
+            "build",
+            "--quiet",
+            "--release",
+            "--target-dir",
+            target,
+            "--manifest-path",
+            HERE / "attachment/Cargo.toml",
+        ],
         check=True,
     )
     library = target / "release" / ("libattachment.dylib" if sys.platform == "darwin" else "libattachment.so")
     spec = importlib.util.spec_from_file_location("attachment", library)
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
