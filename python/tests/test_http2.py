@@ -329,7 +329,7 @@ def test_slow_clients() -> None:
         stream = client.request("POST", "/length", end=False)
         client.h2.send_data(stream, b"x")
         client.flush()
-        assert client.answer(stream)[0] == 400
+        assert client.answer(stream)[0] == 408
         reset = client.wait(lambda e: isinstance(e, h2.events.StreamReset))
         assert reset.error_code == 0  # NO_ERROR: the rest need not be sent
         # A response that nobody takes.
