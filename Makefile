@@ -40,7 +40,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test conformance differential versions pythons freethreaded bench instructions bench-natives bench-peers bench-isolation bench-sleep bench-parallel bench-tools docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
+.PHONY: help run test conformance differential versions pythons freethreaded bench instructions bench-natives bench-peers bench-isolation bench-sleep bench-parallel bench-tools soak docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -89,6 +89,11 @@ bench-isolation: build ## A probe at a fixed rate while Python computes, blocks 
 bench-sleep: build ## Handlers that sleep for 10 s on 100 and 1,000 connections, beside FastAPI under uvicorn (SECONDS=60, SLEEP=10, WRITE=yes)
 	PYTHONPATH=benches $(BIN)/python -m load.sleep $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SLEEP),--sleep $(SLEEP)) \
 		$(if $(WRITE),--write docs/performance.md)
+
+# The short versions of these tests run in `make test`.
+soak: build test-tools ## Ten million jobs, five million answers, ten thousand connections: the long versions of the tests that need many (half an hour)
+	SOAK=long cargo test --release -p bimetal-runtime --test wakeups -- --nocapture
+	SOAK=long $(BIN)/python -m pytest -s -p no:cacheprovider python/tests/test_soak.py
 
 docs-lanes: build ## Write the table of reasons into docs/guide/lanes.md
 	PYTHONPATH=python $(BIN)/python python/tests/unit/lanes_page.py

@@ -56,7 +56,7 @@ fn an_errand_is_answered_like_a_request() {
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(
         std::str::from_utf8(&reply.body).unwrap(),
-        format!("/hello/a b c=%20 1 None Some({address}) host,x-b,x-a")
+        format!("/hello/a b c=%20 1 None Some(Inet({address})) host,x-b,x-a")
     );
     let reply = ask(&handle, errand(Method::POST, "/body", "x".repeat(100))).unwrap();
     assert_eq!((reply.status, reply.body.len()), (StatusCode::CREATED, 100));

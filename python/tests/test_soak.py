@@ -1,0 +1,121 @@
+"""What shows only in many requests. A short version of each; `make soak` runs the long ones and prints their figures."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import resource
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.servers import ServerProcess, start_bimetal, until
+from harness.wire import Connection, get
+
+pytestmark = pytest.mark.bimetal_only
+
+LONG = os.environ.get("SOAK") == "long"
+
+WAYS = ("def", "blocks", "async", "waits")
+BATCH = 32
+"""Requests that a client sends before it reads the first answer."""
+
+
+@pytest.fixture
+def server() -> Iterator[ServerProcess]:
+    """With as many descriptors as the system allows, for this process and its server."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        with start_bimetal("echoes:app", "--native", "/health=health", "--io-threads", "2", "--probes") as server:
+            yield server.wait_ready()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@dataclass
+class Echoed:
+    answers: int = 0
+    cancelled: int = 0
+    crossed: int = 0
+
+
+def echo(port: int, client: int, requests: int) -> Echoed:
+    """Sends batches of requests with a nonce each, and goes away in the middle of one in ten."""
+    chance = random.Random(client)
+    echoed = Echoed()
+    sent = 0
+    while sent < requests:
+        with Connection(port) as connection:
+            leaves = False
+            while sent < requests and not leaves:
+                nonces = [f"{client}-{number}" for number in range(sent, sent + BATCH)]
+                sent += BATCH
+                heads = (f"GET /{chance.choice(WAYS)}/{nonce} HTTP/1.1\r\nHost: test\r\n\r\n" for nonce in nonces)
+                connection.send("".join(heads).encode())
+                leaves = chance.random() < 0.1
+                read = chance.randrange(BATCH) if leaves else BATCH
+                for nonce in nonces[:read]:
+                    answer = connection.read_reply()
+                    echoed.answers += 1
+                    echoed.crossed += answer.status != 200 or answer.json() != nonce
+                echoed.cancelled += BATCH - read
+    return echoed
+
+
+@pytest.mark.timeout(7200 if LONG else 120)
+def test_no_answer_is_crossed(server: ServerProcess) -> None:
+    clients, each = 16, 312_500 if LONG else 640
+    with ThreadPoolExecutor(clients) as pool:
+        results = list(pool.map(lambda client: echo(server.port, client, each), range(clients)))
+    answers = sum(result.answers for result in results)
+    cancelled = sum(result.cancelled for result in results)
+    print(f"{answers:,} answers, {cancelled:,} requests given up")
+    assert sum(result.crossed for result in results) == 0
+    assert answers + cancelled >= clients * each
+    assert answers > cancelled > 0
+    # What was given up is over, too: the next request is answered by a server with nothing in flight.
+    until(lambda: in_flight(server) == 0, "the end of every request that was given up")
+
+
+def in_flight(server: ServerProcess) -> int:
+    """Requests of which the server has not seen the end, but for the one that asks."""
+    text = get(server.port, "/metrics").text
+    return int(re.search(r"^bimetal_requests_in_flight(?:{[^}]*})? (\d+)", text, re.MULTILINE)[1]) - 1
+
+
+@pytest.mark.timeout(600 if LONG else 120)
+def test_idle_connections_are_small(server: ServerProcess) -> None:
+    count = 10_000 if LONG else 1_000
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed < count + 100:
+        pytest.skip(f"the system allows {allowed} descriptors")
+    connections: list[socket.socket] = []
+    try:
+        # What the first ones leave is there for all that follow.
+        for _ in range(100):
+            get(server.port, "/health")
+        before = resident(server.pid)
+        request = b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n"
+        for _ in range(count):
+            connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+            connections.append(connection)
+            connection.sendall(request)
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        each = (resident(server.pid) - before) / count
+    finally:
+        for connection in connections:
+            connection.close()
+    print(f"{each:,.0f} bytes for each of {count:,} idle connections")
+    assert each <= 24 * 1024
+
+
+def resident(pid: int) -> int:
+    """The resident memory of a process, in bytes."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
