@@ -51,7 +51,8 @@ def explained(difference: Difference, ports: tuple[int, int] = (8001, 8002)) -> 
     yield from _side("Bimetal", difference.ours)
     yield from _side("uvicorn", difference.reference)
     yield "  to repeat it, in the folder python:"
-    yield f"    bimetal run {target(difference.app)} --port {ports[0]} &"
+    limits = "--limit-request-line 65535 --limit-request-head 131072"
+    yield f"    bimetal run {target(difference.app)} --port {ports[0]} {limits} &"
     yield f"    uvicorn {target(difference.app)} --port {ports[1]} --http httptools &"
     for port in ports:
         yield f"    {short(request.curl(port), 4000) if len(request.wire()) > 4000 else request.curl(port)}"

@@ -20,7 +20,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--control", type=int, required=True)
     arguments = parser.parse_args()
-    server = Server(load(arguments.app)[0], port=arguments.port)
+    # uvicorn has no limits of its own that such requests reach.
+    server = Server(load(arguments.app)[0], port=arguments.port, max_request_line=65_535, max_head_size=131_072)
 
     class Figures(socketserver.BaseRequestHandler):
         def handle(self) -> None:
