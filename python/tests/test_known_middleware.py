@@ -105,11 +105,12 @@ def test_gzip(known: Pair, accepted: str | None, request: pytest.FixtureRequest)
     known.same("POST", "/echo", [*headers, ("Content-Type", "text/plain")], b"ab" * 1000, normalise=unpacked)
 
 
+# One that is none is refused before any middleware: see `test_edge.py`.
 HOSTS = [
-    "good.example", "GOOD.example", "good.example:80", "good.example:99999", "good.example:x", "wild.example", "a.wild.example", "a.b.wild.example:1",
+    "good.example", "GOOD.example", "good.example:80", "good.example:99999", "wild.example", "a.wild.example", "a.b.wild.example:1",
     "xwild.example", "site.example", "site.example:8080", "www.site.example", "www.www.site.example", "upper.example", "UPPER.EXAMPLE", "127.0.0.1",
-    "127.0.0.1:1", "[::1]", "[::1]:80", "evil.example", "good.example.evil.example", "", "good.example.", "user@good.example", "localhost:80",
-    "good.example:443", "[", "a b", "good.example/path", "site.example:443",
+    "127.0.0.1:1", "[::1]", "[::1]:80", "evil.example", "good.example.evil.example", "", "good.example.", "localhost:80",
+    "good.example:443", "site.example:443",
 ]  # fmt: skip
 
 
