@@ -9,6 +9,7 @@ from __future__ import annotations
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +20,9 @@ from harness.compare import Pair, serve_both  # noqa: E402
 from harness.journal import Journal, serve_journal  # noqa: E402
 from harness.plugins import caller_plugin, faulty_plugin, hot_plugin, twin_plugin  # noqa: E402
 from harness.servers import REFERENCE_ONLY, ServerProcess, start_bimetal  # noqa: E402
+
+if TYPE_CHECKING:
+    from harness.tls import Authority, Issued
 
 # For the tests with a thousand connections; the servers inherit it.
 _FILES, _MOST_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -78,3 +82,18 @@ def hot_library() -> Path:
 def twin_library() -> Path:
     """The plugin of `fixtures/twin`."""
     return twin_plugin()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate authority of the module's own."""
+    # Not at the top: trustme cannot be installed on an interpreter without a GIL, where no test asks for it.
+    from harness.tls import Authority
+
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def issued(authority: Authority) -> Issued:
+    """The certificate of a server, by that authority."""
+    return authority.issue("server")

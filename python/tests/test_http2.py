@@ -136,16 +136,6 @@ def server() -> Iterator[ServerProcess]:
         yield server.wait_ready()
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def issued(authority: Authority) -> Issued:
-    return authority.issue("server")
-
-
 REQUESTS: list[tuple[str, str, bytes | None]] = [
     ("GET", "/native", None),
     ("GET", "/sync/a%20b?q=1&q=2", None),

@@ -104,14 +104,19 @@ def test_a_startup_is_waited_for_and_nothing_else_says_so(tmp_path: Path) -> Non
         assert get(probed.admin, "/pid").status == 404
 
 
-def test_blocked_threads_are_no_readiness(tmp_path: Path) -> None:
-    go = threading.Event()
-    app = FastAPI()
+def blocking() -> tuple[FastAPI, threading.Event]:
+    """An application whose `/block` holds a thread until the event is set."""
+    app, go = FastAPI(), threading.Event()
 
     @app.get("/block")
     def block() -> None:
         go.wait(STOP_TIMEOUT)
 
+    return app, go
+
+
+def test_blocked_threads_are_no_readiness(tmp_path: Path) -> None:
+    app, go = blocking()
     with Server(app, probes=True, sync_threads=40) as server, contextlib.ExitStack() as stack:
         try:
             assert get(server.port, "/readyz").status == 200
@@ -136,13 +141,7 @@ def test_blocked_threads_are_no_readiness(tmp_path: Path) -> None:
 
 
 def test_what_waits_too_long_is_no_readiness_whatever_the_saturation(tmp_path: Path) -> None:
-    go = threading.Event()
-    app = FastAPI()
-
-    @app.get("/block")
-    def block() -> None:
-        go.wait(STOP_TIMEOUT)
-
+    app, go = blocking()
     limits = {"sync_threads": 1, "ready_saturation": 1000.0, "ready_queue_age": 0.1}
     with Server(app, probes=True, **limits) as server, Connection(server.port) as one, Connection(server.port) as two:
         try:

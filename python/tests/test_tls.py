@@ -26,16 +26,6 @@ FORWARDED = (("X-Forwarded-For", "192.0.2.7"), ("X-Forwarded-Proto", "http"))
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def issued(authority: Authority) -> Issued:
-    return authority.issue("server")
-
-
-@pytest.fixture(scope="module")
 def server(issued: Issued) -> Iterator[ServerProcess]:
     with start_bimetal("reached:app", *issued.options) as server:
         yield server.wait_ready()
