@@ -9,24 +9,30 @@ import json
 import logging
 import platform
 import random
-from collections.abc import Callable
 from typing import Any
 
 import click
+from typing_extensions import Unpack
 
 from bimetal._core import build_info, set_log
-from bimetal.address import parse_address
 from bimetal.command_errors import one_line_errors
 from bimetal.compile.edge import at_edge
 from bimetal.loading import load_app
+from bimetal.options import Limits
 from bimetal.plugin_command import plugin
-from bimetal.server import DRAIN_TIMEOUT, Server
+from bimetal.run_options import (
+    application_options,
+    lifespan_options,
+    limit_options,
+    listening_options,
+    observing_options,
+    process_options,
+    protocol_options,
+)
+from bimetal.server import Server
 from bimetal.table import as_json, print_table
-from bimetal.worker import HEARTBEAT_TIMEOUT, Companion, inherited, supervise
+from bimetal.worker import Companion, inherited, supervise
 
-F = Callable[..., Any]
-
-_LOG_LEVELS = ("error", "warn", "info", "debug", "trace")
 _PYTHON_LEVELS = {"warn": logging.WARNING, "trace": logging.DEBUG}
 
 
@@ -35,253 +41,14 @@ def main() -> None:
     """Serve FastAPI applications from Rust, with native handlers for the hot routes."""
 
 
-def _address(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
-    if text is not None:
-        try:
-            parse_address(text)
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from None
-    return text
-
-
-def _application_options(command: F) -> F:
-    for decorate in reversed(
-        (
-            click.argument("target", metavar="MODULE:APP"),
-            click.option(
-                "--app-dir", metavar="DIR", help="Where to look for MODULE first; the working directory by default."
-            ),
-            click.option("--factory", is_flag=True, help="APP is a function that makes the application."),
-            click.option(
-                "--native",
-                "natives",
-                metavar="PATH=HANDLER",
-                multiple=True,
-                help="Answer GET PATH with a native handler, before the application's own routes. Repeatable.",
-            ),
-            click.option(
-                "--plugin",
-                "plugins",
-                metavar="FILE",
-                multiple=True,
-                help="Load a plugin: its library, or the name of an installed one. Repeatable.",
-            ),
-            click.option(
-                "--no-installed-plugins",
-                is_flag=True,
-                help="Take no handlers from plugins that are only installed.",
-            ),
-            click.option(
-                "--plugin-hash",
-                "plugin_hashes",
-                metavar="SHA256",
-                multiple=True,
-                help="Load only plugin libraries with this SHA-256. Repeatable.",
-            ),
-            click.option("--traceback", "with_traceback", is_flag=True, help="Show where an error comes from."),
-        )
-    ):
-        command = decorate(command)
-    return command
-
-
 @main.command()
-@_application_options
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-@click.option("--uds", metavar="PATH", help="Listen on a Unix socket instead.")
-@click.option("--fd", type=click.IntRange(3), help="Listen on this open socket instead, of whoever starts the program.")
-@click.option("--ssl-certfile", metavar="FILE", help="Serve TLS with this certificate (PEM), renewed when it changes.")
-@click.option("--ssl-keyfile", metavar="FILE", help="The certificate's private key; without it, in the same file.")
-@click.option(
-    "--ssl-keyfile-password",
-    metavar="TEXT",
-    envvar="BIMETAL_SSL_KEYFILE_PASSWORD",
-    show_envvar=True,
-    help="The private key's password.",
-)
-@click.option(
-    "--ssl-cert-reqs",
-    default=0,
-    show_default=True,
-    type=click.IntRange(0, 2),
-    help="Whether clients show a certificate: 0 no, 1 if they like, 2 they have to.",
-)
-@click.option("--ssl-ca-certs", metavar="FILE", help="The authorities of clients' certificates.")
-@click.option(
-    "--handshake-timeout",
-    default=10.0,
-    show_default=True,
-    type=click.FloatRange(0, min_open=True),
-    help="For the handshake of TLS and the header of the PROXY protocol, seconds.",
-)
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
-@click.option("--reload", is_flag=True, help="For development: take in changed source files and plugin libraries.")
-@click.option(
-    "--reload-dir",
-    "reload_dirs",
-    metavar="DIR",
-    multiple=True,
-    help="Watch the source files in DIR instead of the application's folder. Repeatable.",
-)
-@click.option(
-    "--reload-include",
-    "reload_includes",
-    metavar="PATTERN",
-    multiple=True,
-    help="Watch files that match too, besides *.py. Repeatable.",
-)
-@click.option(
-    "--reload-exclude",
-    "reload_excludes",
-    metavar="PATTERN",
-    multiple=True,
-    help="Do not watch files and folders that match. Repeatable.",
-)
-@click.option("--io-threads", default=1, show_default=True, type=click.IntRange(1), help="Threads for the sockets.")
-@click.option("--http2", is_flag=True, help="Speak HTTP/2 with clients that want it, with or without TLS.")
-@click.option("--root-path", default="", help="The path under which a proxy publishes the application.")
-@click.option(
-    "--proxy-headers/--no-proxy-headers",
-    default=True,
-    show_default=True,
-    help="Believe trusted proxies about the client: X-Forwarded-For and X-Forwarded-Proto.",
-)
-@click.option(
-    "--forwarded-allow-ips",
-    metavar="LIST",
-    help="The proxies to trust: addresses, networks, names, or '*'. By default $FORWARDED_ALLOW_IPS, or this machine.",
-)
-@click.option(
-    "--proxy-protocol", is_flag=True, help="Trusted proxies begin each connection with a PROXY header, version 1 or 2."
-)
-@click.option(
-    "--max-body", default=16777216, show_default=True, type=click.IntRange(0), help="Largest request body, bytes."
-)
-@click.option(
-    "--limit-request-head",
-    default=32768,
-    show_default=True,
-    type=click.IntRange(1, 131072),
-    help="Largest request head, bytes.",
-)
-@click.option(
-    "--limit-request-line",
-    default=8192,
-    show_default=True,
-    type=click.IntRange(1, 65535),
-    help="Longest request line, bytes.",
-)
-@click.option(
-    "--limit-request-fields",
-    default=96,
-    show_default=True,
-    type=click.IntRange(1, 96),
-    help="Most header fields of a request.",
-)
-@click.option(
-    "--limit-connections",
-    default=25000,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Open connections for each I/O thread; further ones wait to be accepted.",
-)
-@click.option(
-    "--timeout-head",
-    default=30.0,
-    show_default=True,
-    type=click.FloatRange(0, min_open=True),
-    help="For a request head, seconds.",
-)
-@click.option(
-    "--timeout-body",
-    default=60.0,
-    show_default=True,
-    type=click.FloatRange(0, min_open=True),
-    help="For a pause within a request body, or of a client that takes nothing of a response, seconds.",
-)
-@click.option(
-    "--timeout-keep-alive",
-    default=75.0,
-    show_default=True,
-    type=click.FloatRange(0),
-    help="For an idle connection, seconds.",
-)
-@click.option(
-    "--native-timeout", default=30.0, show_default=True, type=float, help="For native handlers that wait, seconds."
-)
-@click.option(
-    "--drain-timeout",
-    default=DRAIN_TIMEOUT,
-    show_default=True,
-    type=click.FloatRange(0),
-    help="For requests in flight at a stop, seconds.",
-)
-@click.option(
-    "--heartbeat-timeout",
-    default=HEARTBEAT_TIMEOUT,
-    show_default=True,
-    type=click.FloatRange(2),
-    help="For a worker process without a sign of life, seconds.",
-)
-@click.option(
-    "--max-requests",
-    metavar="N",
-    type=click.IntRange(1),
-    help="Replace a worker process after so many requests.",
-)
-@click.option(
-    "--max-requests-jitter",
-    metavar="N",
-    default=0,
-    show_default=True,
-    type=click.IntRange(0),
-    help="Up to so many more, at random, so that not all are replaced at once.",
-)
-@click.option("--lifespan", default="auto", show_default=True, type=click.Choice(("auto", "on", "off")))
-@click.option("--no-uvloop", is_flag=True, help="Use asyncio's own event loop.")
-@click.option("--access-log", is_flag=True, help="Log a line for each request.")
-@click.option(
-    "--access-log-format",
-    type=click.Choice(("text", "json")),
-    help="For these lines alone; by default that of --log-format.",
-)
-@click.option(
-    "--request-id",
-    is_flag=True,
-    help="Give each request an X-Request-ID, the client's or a new one; the response and the access log have it too.",
-)
-@click.option(
-    "--probes",
-    is_flag=True,
-    help="Serve /livez, /readyz, /startupz and /metrics, where the application has no route of that path.",
-)
-@click.option("--admin", metavar="HOST:PORT", callback=_address, help="Serve them on an address of their own as well.")
-@click.option(
-    "--ready-loop-lag",
-    default=1.0,
-    show_default=True,
-    type=click.FloatRange(0),
-    help="Not ready while the event loop is later than that, seconds.",
-)
-@click.option(
-    "--ready-queue-age",
-    default=2.0,
-    show_default=True,
-    type=click.FloatRange(0),
-    help="Not ready while a request has waited that long for a thread, seconds.",
-)
-@click.option(
-    "--ready-saturation",
-    default=1.0,
-    show_default=True,
-    type=click.FloatRange(0),
-    help="Not ready while more than this share of the threads is wanted.",
-)
-@click.option("--timing", is_flag=True, help="Say in a Server-Timing header of each response where its time went.")
-@click.option("--log-level", default="info", show_default=True, type=click.Choice(_LOG_LEVELS))
-@click.option("--log-format", default="text", show_default=True, type=click.Choice(("text", "json")))
-@click.option("--quiet", is_flag=True, help="Do not print the routes.")
+@application_options
+@listening_options
+@process_options
+@protocol_options
+@limit_options
+@lifespan_options
+@observing_options
 def run(
     target: str,
     app_dir: str | None,
@@ -293,57 +60,32 @@ def run(
     with_traceback: bool,
     host: str,
     port: int,
-    uds: str | None,
-    fd: int | None,
-    ssl_certfile: str | None,
-    ssl_keyfile: str | None,
-    ssl_keyfile_password: str | None,
-    ssl_cert_reqs: int,
-    ssl_ca_certs: str | None,
-    handshake_timeout: float,
     workers: int,
     reload: bool,
     reload_dirs: tuple[str, ...],
     reload_includes: tuple[str, ...],
     reload_excludes: tuple[str, ...],
-    io_threads: int,
-    http2: bool,
     root_path: str,
     proxy_headers: bool,
     forwarded_allow_ips: str | None,
-    proxy_protocol: bool,
-    max_body: int,
-    limit_request_head: int,
-    limit_request_line: int,
-    limit_request_fields: int,
-    limit_connections: int,
-    timeout_head: float,
-    timeout_body: float,
-    timeout_keep_alive: float,
-    native_timeout: float,
-    drain_timeout: float,
     heartbeat_timeout: float,
     max_requests: int | None,
     max_requests_jitter: int,
     lifespan: Any,
     no_uvloop: bool,
-    access_log: bool,
     access_log_format: str | None,
-    request_id: bool,
-    probes: bool,
     admin: str | None,
-    ready_loop_lag: float,
-    ready_queue_age: float,
-    ready_saturation: float,
-    timing: bool,
     log_level: str,
     log_format: str,
     quiet: bool,
+    **limits: Unpack[Limits],
 ) -> None:
     """Serve an application until SIGINT or SIGTERM.
 
     SIGHUP takes in plugin libraries that have changed; with several workers it replaces these by new ones.
     """
+    # An option that is an argument of `Server` has its name, and goes there as it is.
+    uds, fd, drain_timeout = limits["uds"], limits["fd"], limits["drain_timeout"]
     native_routes = _native_routes(natives)
     if reload and workers > 1:
         raise click.UsageError("--reload is for development, with one worker: leave out --workers")
@@ -351,7 +93,7 @@ def run(
         raise click.UsageError("--reload-dir, --reload-include and --reload-exclude belong to --reload")
     if uds is not None and fd is not None:
         raise click.UsageError("--uds and --fd name different sockets: leave one out")
-    if proxy_protocol and not proxy_headers:
+    if limits["proxy_protocol"] and not proxy_headers:
         raise click.UsageError("--proxy-protocol believes trusted proxies: leave out --no-proxy-headers")
     link = inherited(drain_timeout)
     with one_line_errors(with_traceback, of_application=reload and link is not None):
@@ -379,16 +121,6 @@ def run(
             app,
             host=host,
             port=port,
-            uds=uds,
-            fd=fd,
-            ssl_certfile=ssl_certfile,
-            ssl_keyfile=ssl_keyfile,
-            ssl_keyfile_password=ssl_keyfile_password,
-            ssl_cert_reqs=ssl_cert_reqs,
-            ssl_ca_certs=ssl_ca_certs,
-            handshake_timeout=handshake_timeout,
-            proxy_protocol=proxy_protocol,
-            http2=http2,
             lifespan=lifespan,
             root_path=root_path,
             forwarded_allow_ips=forwarded_allow_ips if proxy_headers else (),
@@ -397,25 +129,8 @@ def run(
             installed_plugins=not no_installed_plugins,
             native=native_routes,
             uvloop=not no_uvloop,
-            io_threads=io_threads,
-            max_body_size=max_body,
-            max_head_size=limit_request_head,
-            max_request_line=limit_request_line,
-            max_header_fields=limit_request_fields,
-            max_connections=limit_connections,
-            head_timeout=timeout_head,
-            body_timeout=timeout_body,
-            keep_alive=timeout_keep_alive,
-            native_timeout=native_timeout,
-            drain_timeout=drain_timeout,
-            access_log=access_log,
-            request_id=request_id,
-            probes=probes,
             admin=admin,
-            ready_loop_lag=ready_loop_lag,
-            ready_queue_age=ready_queue_age,
-            ready_saturation=ready_saturation,
-            timing=timing,
+            **limits,
         )
         if link is not None:
             more = random.randint(0, max_requests_jitter)
@@ -434,7 +149,7 @@ def run(
 
 
 @main.command()
-@_application_options
+@application_options
 @click.option("--json", "as_json_text", is_flag=True, help="A JSON array for programs, one object for each route.")
 @click.option(
     "--observed",
