@@ -270,7 +270,7 @@ observing_options = _together(
     click.option(
         "--request-id",
         is_flag=True,
-        help="An X-Request-ID for each request, the client's or a new one, which its response and the access log have too.",
+        help="Give each request an X-Request-ID, the client's or a new one, for its response and the access log.",
     ),
     click.option(
         "--probes",
