@@ -63,10 +63,8 @@ def main() -> int:
                     wrong.append(str(error))
             if not taking_part:
                 continue
-            try:
-                results[work.name] = rounds(taking_part, work, load, arguments.rounds, say)
-            except Broken as error:
-                wrong.append(str(error))
+            results[work.name], failures = rounds(taking_part, work, load, arguments.rounds, say)
+            wrong += failures
         memory = {server.system.name: server.memory() for server in servers}
     say("")
     text = _text(arguments, results, memory, left_out, wrong)

@@ -25,6 +25,10 @@ def prepare(system: System, python: Path) -> dict[str, str]:
 
     `python` is the interpreter of Bimetal's own environment. Raises `NotInstalled` with what the installer said last.
     """
+    if sys.version_info < system.oldest:
+        raise NotInstalled(
+            f"it needs Python {system.oldest[0]}.{system.oldest[1]} or newer, and this is {sys.version.split()[0]}"
+        )
     for library, package in system.libraries:
         try:
             ctypes.CDLL(library)

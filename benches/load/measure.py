@@ -73,20 +73,34 @@ class Series:
 
 def rounds(
     servers: Sequence[Server], work: Work, load: Load, count: int, tell: Callable[[str], None]
-) -> dict[str, Series]:
+) -> tuple[dict[str, Series], list[str]]:
     """Times `work` on each server, `count` rounds; every second round goes backwards.
 
-    Raises `Broken` when a request fails.
+    Also gives what failed: a server of which a request fails takes no further part and has no series.
     """
     series = {server.system.name: Series() for server in servers}
+    failures: list[str] = []
+
+    def run(server: Server, load: Load) -> Sample | None:
+        try:
+            return _run(server, work, load, script)
+        except Broken as error:
+            failures.append(str(error))
+            del series[server.system.name]
+            return None
+
     with _script(work) as script:
         for server in servers:
-            _run(server, work, Load(load.connections, min(1.0, load.seconds), load.core), script)
+            run(server, Load(load.connections, min(1.0, load.seconds), load.core))
         for number in range(count):
             for server in servers if number % 2 == 0 else list(reversed(servers)):
-                tell(f"{work.name}, round {number + 1} of {count}: {server.system.name}")
-                series[server.system.name].samples.append(_run(server, work, load, script))
-    return series
+                name = server.system.name
+                if name not in series:
+                    continue
+                tell(f"{work.name}, round {number + 1} of {count}: {name}")
+                if sample := run(server, load):
+                    series[name].samples.append(sample)
+    return series, failures
 
 
 @contextlib.contextmanager

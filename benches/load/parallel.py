@@ -42,7 +42,9 @@ def main() -> int:
                 server.wait()
                 server.check(_WORK)
             load = Load(arguments.connections, arguments.seconds, core=1)
-            found = rounds(servers, _WORK, load, arguments.rounds, say)
+            found, failures = rounds(servers, _WORK, load, arguments.rounds, say)
+            if failures:
+                raise Broken("; ".join(failures))
         except Broken as error:
             print(f"error: {error}", file=sys.stderr)
             return 1

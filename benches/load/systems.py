@@ -19,7 +19,7 @@ class System:
     `command` has `{python}` (the interpreter of its environment), `{bin}` (that environment's programs), `{crates}`
     (the built crates) and `{port}` filled in. `requirements` names a file of `requirements/`; without one Bimetal's own
     environment is used. `crates` are built before, in release mode. `libraries` are those of the operating system that
-    it does not start without, each with Debian's package.
+    it does not start without, each with Debian's package. `oldest` is the first Python that it supports.
     """
 
     name: str
@@ -28,6 +28,7 @@ class System:
     requirements: str | None = None
     crates: tuple[str, ...] = ()
     libraries: tuple[tuple[str, str], ...] = ()
+    oldest: tuple[int, int] = (3, 10)
 
 
 def uvicorn(target: str) -> tuple[str, ...]:
@@ -68,4 +69,7 @@ SOCKETIFY = System(
     libraries=(("libuv.so.1", "libuv1"),),
 )
 
-SYSTEMS = (ACTIX, NATIVE, BIMETAL, UVICORN, GRANIAN, BLACKSHEEP, ROBYN, SOCKETIFY)
+BOLT = System("django-bolt", ("{python}", "bolt_routes.py", "{port}"), requirements="django-bolt", oldest=(3, 12))
+TURBOAPI = System("TurboAPI", ("{python}", "turboapi_routes.py", "{port}"), requirements="turboapi", oldest=(3, 13))
+
+SYSTEMS = (ACTIX, NATIVE, BIMETAL, UVICORN, GRANIAN, BLACKSHEEP, ROBYN, SOCKETIFY, BOLT, TURBOAPI)
