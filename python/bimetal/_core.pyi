@@ -155,6 +155,7 @@ class Engine:
         head_timeout: float = 30.0,
         body_timeout: float = 60.0,
         drain_timeout: float = 30.0,
+        handover: float = 0.0,
         access_log: bool = False,
         request_id: bool = False,
         timing: bool = False,

@@ -159,6 +159,9 @@ class Limits(Listening, total=False):
     body_timeout: float
     #: How long a stopping server waits for requests in flight.
     drain_timeout: float
+    #: How long it keeps idle connections meanwhile, to answer one more request on each: proxies that reuse connections
+    #: send none into a closed one. 0.5 with `serve_forever` and `app.run`, else 0.
+    handover: float
     #: Log a line for each request.
     access_log: bool
     #: Give each request an `X-Request-ID`, the client's or a new one, which its response and the access log have too.

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bimetal.address import parse_address
-from bimetal.server import DRAIN_TIMEOUT
+from bimetal.server import DRAIN_TIMEOUT, HANDOVER
 from bimetal.worker import HEARTBEAT_TIMEOUT
 
 F = Callable[..., Any]
@@ -250,6 +250,13 @@ limit_options = _together(
         show_default=True,
         type=click.FloatRange(0),
         help="For requests in flight at a stop, seconds.",
+    ),
+    click.option(
+        "--handover",
+        default=HANDOVER,
+        show_default=True,
+        type=click.FloatRange(0),
+        help="For idle connections at a stop: each may send one more request, seconds.",
     ),
 )
 

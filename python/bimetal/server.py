@@ -41,6 +41,10 @@ _RETIRE_TIMEOUT = 1.0
 
 #: The engine's own limit, where none was given, and the pause between two looks at what still runs; in seconds.
 DRAIN_TIMEOUT = 30.0
+
+#: How long idle connections are kept at a stop by a server that serves until a signal; in seconds.
+HANDOVER = 0.5
+
 _BUSY_PACE = 0.005
 
 #: How often a worker counts its requests, in seconds.
@@ -232,7 +236,7 @@ class Server:
             Server(app, port=8000).serve_forever()
             ```
         """
-        self._open()
+        self._open(handover=HANDOVER)
         with self._signals():
             self._run(lambda: on_ready(self) if on_ready is not None else None)
         self._raise_outcome()
@@ -373,7 +377,7 @@ class Server:
         reason = "; ".join([GIVEN(), BYPASSES(names=", ".join(skipped))] if skipped else [GIVEN()])
         return RoutePlan(path=path, methods=("GET",), lane="native", name=name, reason=reason, native=name)
 
-    def _open(self) -> None:
+    def _open(self, handover: float = 0.0) -> None:
         if self._engine is not None:
             raise BimetalError("the server is running already")
         self._outcome = None
@@ -381,15 +385,16 @@ class Server:
         set_log("warn", "text")
         with self._plugins.lock:
             try:
-                self._open_engine()
+                self._open_engine(handover)
             except BaseException:
                 self._plugins.retire(_RETIRE_TIMEOUT)
                 raise
 
-    def _open_engine(self) -> None:
+    def _open_engine(self, handover: float) -> None:
         self.plans = self.compile()
         if isinstance(self.app, FastAPI) and (reason := versions.untested()) is not None:
             logger.warning("every Python route is on the asgi lane: %s", reason)
+        limits: Limits = {"handover": handover, **self._limits}
         engine = Engine(
             self._asgi,
             host=self._host,
@@ -400,7 +405,7 @@ class Server:
             link=self._link,
             # The supervisor serves it for all of its workers.
             admin=self._admin if self._link is None else None,
-            **self._limits,
+            **limits,
         )
         try:
             self._set_routes(engine)

@@ -45,9 +45,6 @@ use crate::vitals::{Asked, Vitals};
 /// How long [`Engine::close`] waits for handlers that still run on runner threads.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a worker process that is replaced keeps idle connections open.
-const HANDOVER: Duration = Duration::from_millis(500);
-
 /// One server.
 #[pyclass(frozen, module = "bimetal._core")]
 pub(crate) struct Engine {
@@ -93,7 +90,7 @@ impl Engine {
     #[pyo3(signature = (
         app, *, host, port, io_threads = 1, backlog = 2048, max_connections = 25_000, max_body_size = 16_777_216,
         max_head_size = 32_768, max_request_line = 8_192, max_header_fields = 96,
-        keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, access_log = false, request_id = false, timing = false,
+        keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, handover = 0.0, access_log = false, request_id = false, timing = false,
         root_path = "", sync_threads = 1000, native_timeout = 30.0, trusted_proxies = Vec::new(), on_exception = None, link = None,
         probes = false, admin = None, ready_loop_lag = 1.0, ready_queue_age = 2.0, ready_saturation = 1.0,
         uds = None, fd = None, ssl_keyfile = None, ssl_certfile = None, ssl_keyfile_password = None, ssl_cert_reqs = 0,
@@ -119,6 +116,7 @@ impl Engine {
         head_timeout: f64,
         body_timeout: f64,
         drain_timeout: f64,
+        handover: f64,
         access_log: bool,
         request_id: bool,
         timing: bool,
@@ -187,7 +185,7 @@ impl Engine {
             head_timeout: seconds("head_timeout", head_timeout)?,
             body_timeout: seconds("body_timeout", body_timeout)?,
             drain_timeout: seconds("drain_timeout", drain_timeout)?,
-            handover: link.map_or(Duration::ZERO, |_| HANDOVER),
+            handover: seconds("handover", handover)?,
             access_log,
             request_id,
             trusted_proxies: TrustedProxies::parse(trusted_proxies).map_err(PyValueError::new_err)?,

@@ -67,7 +67,7 @@ impl Supervisor {
                 .map_err(|error| from_runtime(&error))?,
         };
         let address = listener.address().clone();
-        let program = Program { command, listener };
+        let program = Program { command, listener: Some(listener) };
         let config = Config {
             workers,
             drain_timeout: seconds("drain_timeout", drain_timeout)?,
@@ -129,13 +129,14 @@ impl Supervisor {
 /// The program of the workers.
 struct Program {
     command: Vec<OsString>,
-    /// Its file, where it has one, is removed when the supervisor ends.
-    listener: Listener,
+    /// Its file, where it has one, is removed with it.
+    listener: Option<Listener>,
 }
 
 impl Launcher for Program {
     fn command(&mut self, start: Start) -> Command {
-        let (listener, link) = (self.listener.as_raw_fd(), start.link);
+        let listener = self.listener.as_ref().map_or(-1, Listener::as_raw_fd);
+        let link = start.link;
         let mut command = Command::new(self.command.first().map_or("python3".as_ref(), OsString::as_os_str));
         command.args(self.command.iter().skip(1));
         command.env(VARIABLE, format!("{}:{listener}:{link}:{}", process::id(), u8::from(start.first)));
@@ -160,6 +161,10 @@ impl Launcher for Program {
             Signal::Kill => libc::SIGKILL,
         };
         send(pid, signal);
+    }
+
+    fn stopping(&mut self) {
+        self.listener = None;
     }
 }
 

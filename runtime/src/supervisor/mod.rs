@@ -70,6 +70,10 @@ pub trait Launcher {
 
     /// Sends a signal to a process that has not been waited for yet.
     fn signal(&self, pid: u32, signal: Signal);
+
+    /// No further worker will be started. A socket that is kept open for them has to be closed: as long as it is, clients can
+    /// connect, and nobody accepts them.
+    fn stopping(&mut self) {}
 }
 
 /// Gives orders to a supervisor that runs, from any thread.
@@ -222,6 +226,7 @@ impl<L: Launcher> Supervisor<L> {
             };
             carry_out(turn, &figures, &crew, &processes);
             if stop {
+                launcher.stopping();
                 crew.stop(Instant::now());
             }
         }
