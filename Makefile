@@ -34,6 +34,9 @@ cargo_in = cargo $(1) --quiet --target-dir $(if $(filter %/native-only,$(2)),tar
 LOAD := PYTHONPATH=benches $(BIN)/python -m load
 LOAD_OPTIONS := $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS))
 
+# Most tests wait for a server half of the time. A file's tests stay together, because they share its servers.
+SIDE_BY_SIDE := -n auto --dist loadfile
+
 # Every Rust build looks at the same interpreter, whichever starts it.
 export PYO3_PYTHON := $(PYPATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -149,7 +152,7 @@ stub-test: build test-tools
 	cd python && $(abspath $(BIN))/stubtest bimetal._core
 
 python-test: build examples test-tools
-	$(BIN)/python -m pytest python/tests
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) python/tests
 
 test-tools: $(TEST_STAMP)
 
