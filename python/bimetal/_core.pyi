@@ -29,6 +29,7 @@ __all__ = [
     "WorkerLink",
     "build_info",
     "dumps",
+    "gains",
     "loads",
     "sdk_sources",
     "set_log",
@@ -166,6 +167,7 @@ class Engine:
         on_exception: Callable[[BaseException], object] | None = None,
         link: WorkerLink | None = None,
         probes: bool = False,
+        dashboard: bool | None = None,
         admin: tuple[str, int] | None = None,
         ready_loop_lag: float = 1.0,
         ready_queue_age: float = 2.0,
@@ -212,6 +214,9 @@ class Engine:
 
         Raises RouteError, PluginError.
         """
+
+    def describe_routes(self, routes: str) -> None:
+        """For the page for people: what `bimetal routes --json` says of the routes."""
 
     def rebind(self, reload: Reload) -> Rebound:
         """Bind the native routes to the handlers of a new generation. Nothing is changed yet. Raises PluginError."""
@@ -360,6 +365,11 @@ def dumps(value: Any) -> bytes:
 def loads(data: bytes) -> Any:
     """What `json.loads` gives for `data`."""
 
+def gains(routes: Sequence[tuple[bool, int, float, float]]) -> list[str | None]:
+    """For each of all routes why it would gain from Rust, if it would: (native already, requests, seconds outside and
+    inside the handler).
+    """
+
 def set_log(level: str, format: str, access_format: str | None = None) -> None:
     """Set up the process's log once: level (`error` to `trace`), format `text` or `json`."""
 
@@ -386,6 +396,7 @@ class Supervisor:
         heartbeat_timeout: float,
         wait_for_changes: bool,
         admin: tuple[str, int] | None = None,
+        dashboard: bool = False,
     ) -> Self:
         """Bind the address, or take the socket `fd`. Workers run `command`, and inherit the socket.
 

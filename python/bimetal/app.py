@@ -141,6 +141,7 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
                 drain_timeout=drain_timeout,
                 heartbeat_timeout=HEARTBEAT_TIMEOUT,
                 admin=admin,
+                dashboard=bool(limits.get("dashboard")),
             )
             return
         server = Server(

@@ -86,6 +86,7 @@ def run(
     """
     # An option that is an argument of `Server` has its name, and goes there as it is.
     uds, fd, drain_timeout = limits["uds"], limits["fd"], limits["drain_timeout"]
+    dashboard = limits["dashboard"] = reload if limits["dashboard"] is None else limits["dashboard"]
     native_routes = _native_routes(natives)
     if reload and workers > 1:
         raise click.UsageError("--reload is for development, with one worker: leave out --workers")
@@ -111,6 +112,7 @@ def run(
                 drain_timeout=drain_timeout,
                 heartbeat_timeout=heartbeat_timeout,
                 admin=admin,
+                dashboard=dashboard,
                 companion=_watch(reload_dirs or (app_dir or ".",), reload_includes, reload_excludes)
                 if reload
                 else None,
@@ -142,6 +144,9 @@ def run(
                     print_table(server.plans)
                 processes = f" ({workers} workers)" if workers > 1 else ""
                 print(f"Bimetal {build_info()['version']} serves {target} on {server.url}{processes}", flush=True)
+                if dashboard:
+                    place = server.url if admin is None else f"http://{admin}"
+                    print(f"What becomes of its routes: {place}/_bimetal/", flush=True)
             if link is not None and reload:
                 server._watch_libraries(appeared=link.ask_to_leave)
 

@@ -16,18 +16,13 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from bimetal._core import gains
 from bimetal.compile import RoutePlan
 from bimetal.errors import BimetalError
 from bimetal.table import print_columns
 
 #: For an answer of the server, in seconds.
 _TIMEOUT = 10.0
-
-#: A route is named when it has this share of what all of them could gain.
-_SHARE = 0.05
-
-#: Fewer requests say nothing.
-_REQUESTS = 10
 
 _HEADERS = ("METHOD", "PATH", "LANE", "REQUESTS", "OUTSIDE", "INSIDE", "P50", "P99", "GAIN FROM RUST")
 
@@ -153,12 +148,9 @@ def print_observed(routes: Sequence[Observed], file: IO[str] | None = None) -> N
 
 def _judge(routes: Sequence[Observed]) -> None:
     """Names the routes on Python lanes that would gain most."""
-    python = [route for route in routes if route.lane != "native" and route.requests >= _REQUESTS]
-    total = sum(route.outside + route.inside for route in python)
-    for route in python:
-        if route.outside > route.inside and route.outside >= _SHARE * total:
-            share = route.outside / (route.outside + route.inside)
-            route.gain = f"{share:.0%} of its time is outside the handler"
+    spent = [(route.lane == "native", route.requests, route.outside, route.inside) for route in routes]
+    for route, gain in zip(routes, gains(spent), strict=True):
+        route.gain = gain
 
 
 def _metrics_url(url: str) -> str:

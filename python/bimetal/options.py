@@ -170,6 +170,9 @@ class Limits(Listening, total=False):
     timing: bool
     #: Serve `/livez`, `/readyz`, `/startupz` and `/metrics`, where the application has no route of that path.
     probes: bool
+    #: Serve `/_bimetal/`, a page for people that shows the routes and how they do; where there is `admin`, on that
+    #: address only. With None it is off, but on with `bimetal run --reload`.
+    dashboard: bool | None
     #: From where on `/readyz` answers 503: how late the event loop may be.
     ready_loop_lag: float
     #: How long the oldest request that waits for a thread may have waited.

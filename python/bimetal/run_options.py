@@ -288,6 +288,12 @@ observing_options = _together(
         "--admin", metavar="HOST:PORT", callback=_address, help="Serve them on an address of their own as well."
     ),
     click.option(
+        "--dashboard/--no-dashboard",
+        default=None,
+        help="Serve /_bimetal/, a page that shows the routes and how they do; with --admin on that address only. "
+        "On with --reload.",
+    ),
+    click.option(
         "--ready-loop-lag",
         default=1.0,
         show_default=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import queue
@@ -31,6 +32,7 @@ from bimetal.lifespan import LifespanMode, LifespanRun
 from bimetal.options import Limits
 from bimetal.plugins import Plugin, Plugins, missing_plugin
 from bimetal.shadow import Shadow
+from bimetal.table import as_json
 from bimetal.threads import runner_start
 
 #: How long cancelled tasks and idle worker threads may take to end when a server stops, in seconds.
@@ -395,6 +397,8 @@ class Server:
         if isinstance(self.app, FastAPI) and (reason := versions.untested()) is not None:
             logger.warning("every Python route is on the asgi lane: %s", reason)
         limits: Limits = {"handover": handover, **self._limits}
+        # With an address of the probes it is there alone; the supervisor serves that for all of its workers.
+        limits["dashboard"] = self._has_dashboard() and (self._admin is None or self._link is None)
         engine = Engine(
             self._asgi,
             host=self._host,
@@ -415,8 +419,13 @@ class Server:
         self._engine = engine
         self._plugins.served_by(self)
 
+    def _has_dashboard(self) -> bool:
+        return bool(self._limits.get("dashboard"))
+
     def _set_routes(self, engine: Engine) -> None:
         engine.set_routes(self.plans, self._plugins.host(), list(self.edge.layers))
+        if self._has_dashboard():
+            engine.describe_routes(json.dumps(as_json(self.plans)))
         if isinstance(self.entry, EntryPoint):
             self.entry.use(self.edge)
 

@@ -39,11 +39,12 @@ def supervise(
     drain_timeout: float,
     heartbeat_timeout: float,
     admin: str | None = None,
+    dashboard: bool = False,
     companion: Companion | None = None,
 ) -> None:
     """Keep worker processes, each of them this program started again, until SIGINT or SIGTERM; on the main thread.
 
-    `admin`, as `HOST:PORT`, is where the probes of all workers are served.
+    `admin`, as `HOST:PORT`, is where the probes of all workers are served, and with `dashboard` the page for people.
 
     Raises BimetalError when the address cannot be bound, or no worker can be kept alive.
     """
@@ -61,6 +62,7 @@ def supervise(
         heartbeat_timeout=heartbeat_timeout,
         wait_for_changes=companion is not None,
         admin=parse_address(admin) if admin is not None else None,
+        dashboard=dashboard,
     )
     end_companion = companion(supervisor) if companion is not None else None
     try:

@@ -12,7 +12,7 @@ use bimetal_host::{NativeHandler, Readiness, ServerState};
 use bimetal_runtime::edge::Edge;
 use bimetal_runtime::http::{Address, Method, TrustedProxies};
 use bimetal_runtime::lane::{Limits, Runners};
-use bimetal_runtime::probes::{self, Probe, Source, Thresholds};
+use bimetal_runtime::probes::{self, Dashboard, Probe, Source, Thresholds};
 use bimetal_runtime::{
     BodyMode, ClientCertificates, Config, Handler, LaneKind, Route, RouteTable, Running, Server,
     ServerHandle, Tls,
@@ -60,6 +60,8 @@ pub(crate) struct Engine {
     probes: AtomicUsize,
     /// Whether probes are served where the application has no route for them.
     mount: bool,
+    /// The same of the page for people.
+    mount_dashboard: bool,
     vitals: Arc<Vitals>,
     /// The server of the probes on an address of their own.
     admin: Mutex<Option<Running>>,
@@ -92,7 +94,7 @@ impl Engine {
         max_head_size = 32_768, max_request_line = 8_192, max_header_fields = 96,
         keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, handover = 0.0, access_log = false, request_id = false, timing = false,
         root_path = "", sync_threads = 1000, native_timeout = 30.0, trusted_proxies = Vec::new(), on_exception = None, link = None,
-        probes = false, admin = None, ready_loop_lag = 1.0, ready_queue_age = 2.0, ready_saturation = 1.0,
+        probes = false, dashboard = None, admin = None, ready_loop_lag = 1.0, ready_queue_age = 2.0, ready_saturation = 1.0,
         uds = None, fd = None, ssl_keyfile = None, ssl_certfile = None, ssl_keyfile_password = None, ssl_cert_reqs = 0,
         ssl_ca_certs = None, handshake_timeout = 10.0, proxy_protocol = false, http2 = false
     ))]
@@ -127,6 +129,7 @@ impl Engine {
         on_exception: Option<Py<PyAny>>,
         link: Option<&Bound<'_, WorkerLink>>,
         probes: bool,
+        dashboard: Option<bool>,
         admin: Option<(String, u16)>,
         ready_loop_lag: f64,
         ready_queue_age: f64,
@@ -142,6 +145,7 @@ impl Engine {
         proxy_protocol: bool,
         http2: bool,
     ) -> PyResult<Self> {
+        let dashboard = dashboard.unwrap_or(false);
         let client_certificates = match ssl_cert_reqs {
             0 => ClientCertificates::Ignored,
             1 => ClientCertificates::Optional,
@@ -233,7 +237,10 @@ impl Engine {
             link.tell_by(Box::new(move || telling.tell()));
         }
         let admin = admin
-            .map(|(host, port)| probes::serve(host, port, Arc::new(Asked(Arc::clone(&vitals)))))
+            .map(|(host, port)| {
+                let source: Arc<dyn Source> = Arc::new(Asked(Arc::clone(&vitals)));
+                probes::serve(host, port, &source, dashboard)
+            })
             .transpose()
             .map_err(|error| from_runtime(&error))?;
         Ok(Engine {
@@ -246,6 +253,8 @@ impl Engine {
             handle,
             probes: AtomicUsize::new(0),
             mount: probes,
+            // On the address of the probes alone, where there is one.
+            mount_dashboard: dashboard && admin.is_none(),
             admin_address: admin.as_ref().map(Running::local_addr),
             admin: Mutex::new(admin),
             vitals,
@@ -330,7 +339,7 @@ impl Engine {
                 routes.push(whole(plan.path, plan.methods));
             }
         }
-        let mounted = if self.mount { self.unclaimed(&routes) } else { Vec::new() };
+        let mounted = self.unclaimed(&routes);
         self.probes.store(mounted.len(), Ordering::Relaxed);
         routes.splice(..0, mounted);
         *self.vitals.host.lock() = Some(natives.get().host.clone());
@@ -351,6 +360,11 @@ impl Engine {
         drop(before);
         *self.natives.lock() = natively;
         Ok(())
+    }
+
+    /// For the page for people: what `bimetal routes --json` says of the routes.
+    fn describe_routes(&self, routes: String) {
+        self.vitals.serves(routes);
     }
 
     /// The routes with the handlers of a new generation. Nothing is changed yet.
@@ -532,8 +546,11 @@ impl Engine {
 impl Engine {
     /// The routes of the probes whose paths none of `routes` has.
     fn unclaimed(&self, routes: &[Route]) -> Vec<Route> {
-        let is_free = |probe: &Probe| routes.iter().all(|route| route.pattern != probe.path());
-        Probe::ALL.into_iter().filter(is_free).map(|probe| probe.route(self.source())).collect()
+        let probes = Probe::ALL.iter().filter(|_| self.mount).map(|probe| probe.route(self.source()));
+        let dashboard =
+            Dashboard::ALL.iter().filter(|_| self.mount_dashboard).map(|part| part.route(self.source()));
+        let is_free = |own: &Route| routes.iter().all(|route| route.pattern != own.pattern);
+        probes.chain(dashboard).filter(is_free).collect()
     }
 
     fn source(&self) -> Arc<dyn Source> {

@@ -54,6 +54,7 @@ mod sync_lane;
 mod thread_call;
 mod vitals;
 
+use bimetal_runtime::metrics::Spent;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -70,6 +71,13 @@ fn dumps<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
 #[pyfunction]
 fn loads(py: Python<'_>, data: &[u8]) -> PyResult<Py<PyAny>> {
     json::loads(py, data)
+}
+
+/// For each of all routes, by what `bimetal_runtime::metrics::Spent` has, why it would gain from Rust.
+#[pyfunction]
+fn gains(routes: Vec<(bool, u64, f64, f64)>) -> Vec<Option<String>> {
+    let spent = |(native, requests, outside, inside)| Spent { native, requests, outside, inside };
+    bimetal_runtime::metrics::gains(&routes.into_iter().map(spent).collect::<Vec<_>>())
 }
 
 #[pymodule(gil_used = false)]
@@ -89,6 +97,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<supervisor::WorkerLink>()?;
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
     module.add_function(wrap_pyfunction!(loads, module)?)?;
+    module.add_function(wrap_pyfunction!(gains, module)?)?;
     module.add_function(wrap_pyfunction!(log::set_log, module)?)?;
     module.add_function(wrap_pyfunction!(sdk::sdk_sources, module)?)?;
     module.add_function(wrap_pyfunction!(engine::build_info, module)?)

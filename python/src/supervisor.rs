@@ -46,7 +46,8 @@ impl Supervisor {
     /// Binds the address, or takes the socket `fd`. Workers run `command`.
     #[new]
     #[pyo3(signature = (
-        command, *, host, port, uds = None, fd = None, workers, drain_timeout, heartbeat_timeout, wait_for_changes, admin = None
+        command, *, host, port, uds = None, fd = None, workers, drain_timeout, heartbeat_timeout, wait_for_changes, admin = None,
+        dashboard = false
     ))]
     #[expect(clippy::too_many_arguments, reason = "Python's keywords")]
     fn new(
@@ -60,6 +61,7 @@ impl Supervisor {
         heartbeat_timeout: f64,
         wait_for_changes: bool,
         admin: Option<(String, u16)>,
+        dashboard: bool,
     ) -> PyResult<Self> {
         let listener = match fd {
             Some(fd) => given(fd)?,
@@ -77,7 +79,10 @@ impl Supervisor {
         let workers = Workers::new(config, program).map_err(|error| from_runtime(&error))?;
         let handle = workers.handle();
         let admin = admin
-            .map(|(host, port)| probes::serve(host, port, Arc::new(Overview::new(handle.clone()))))
+            .map(|(host, port)| {
+                let source: Arc<dyn probes::Source> = Arc::new(Overview::new(handle.clone()));
+                probes::serve(host, port, &source, dashboard)
+            })
             .transpose()
             .map_err(|error| from_runtime(&error))?;
         let admin_address = admin.as_ref().map(Running::local_addr);

@@ -113,6 +113,8 @@ pub(crate) struct Vitals {
     pub(crate) pulse: Arc<Pulse>,
     /// In a worker process.
     pub(crate) link: Option<Link>,
+    /// The routes, as a JSON array, once somebody wants to show them.
+    routes: Mutex<String>,
 }
 
 impl Vitals {
@@ -132,7 +134,16 @@ impl Vitals {
             thresholds,
             pulse: Pulse::new(),
             link,
+            routes: Mutex::new("[]".to_owned()),
         })
+    }
+
+    /// These are the routes, as a JSON array.
+    pub(crate) fn serves(&self, routes: String) {
+        if let Some(link) = &self.link {
+            link.tell_routes(&routes);
+        }
+        *self.routes.lock() = routes;
     }
 
     fn stage(&self) -> Stage {
@@ -173,6 +184,8 @@ impl Vitals {
             Some(host) => host.metrics(&self.handle),
             None => String::new(),
         };
+        // Before the loop is asked by a job of its own.
+        let waiting = self.port.waiting();
         self.ask_loop();
         let report = self.report();
         let ready = f64::from(u8::from(report.is_ready()));
@@ -185,7 +198,7 @@ impl Vitals {
             let help = "How long the oldest job that waits for a runner has waited.";
             single(&mut text, name, "gauge", help, demand.oldest.as_secs_f64());
             head(&mut text, "bimetal_queue_jobs", "gauge", "Jobs that wait for the thread of their lane.");
-            for (lane, waiting) in [("sync", demand.waiting), ("async", self.port.waiting())] {
+            for (lane, waiting) in [("sync", demand.waiting), ("async", waiting)] {
                 let labels = format!("lane=\"{lane}\"");
                 sample(&mut text, "bimetal_queue_jobs", &labels, &number(waiting as f64));
             }
@@ -252,5 +265,9 @@ impl Source for Asked {
                 None => Some(vitals.figures()),
             }
         })
+    }
+    fn routes(&self) -> Later<Option<String>> {
+        let routes = self.0.routes.lock().clone();
+        Box::pin(async move { Some(routes) })
     }
 }

@@ -1,5 +1,6 @@
 //! Lines of Prometheus' text format.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// The two lines before a metric's samples.
@@ -32,6 +33,26 @@ pub fn number(value: f64) -> String {
         f64::NEG_INFINITY => "-Inf".to_owned(),
         value => value.to_string(),
     }
+}
+
+/// What [`escape`] was given.
+pub fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let (mut plain, mut escaped) = (String::with_capacity(text.len()), false);
+    for character in text.chars() {
+        match (escaped, character) {
+            (false, '\\') => {
+                escaped = true;
+                continue;
+            }
+            (true, 'n') => plain.push('\n'),
+            (_, character) => plain.push(character),
+        }
+        escaped = false;
+    }
+    Cow::Owned(plain)
 }
 
 /// What a help text, or with `quotes` a label's value, is written as.

@@ -1,8 +1,9 @@
 //! The figures of several processes as one text.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::exposition::{number, sample};
+use super::exposition::{number, sample, unescape};
 
 /// What belongs to one process, whatever its type: it is labelled with it, and ends with it.
 const OF_ONE_PROCESS: &str = "process_";
@@ -15,6 +16,16 @@ pub struct Merged {
     by_name: HashMap<String, usize>,
 }
 
+/// Whose figures are added.
+#[derive(Clone, Copy)]
+enum Whose<'a> {
+    Worker(&'a str),
+    /// Of one that is no more: what belongs to it alone is left out.
+    Ended,
+    /// They are taken as they are.
+    Nobodys,
+}
+
 #[derive(Clone, Debug)]
 struct Family {
     head: String,
@@ -24,18 +35,74 @@ struct Family {
     by_key: HashMap<String, usize>,
 }
 
+/// One figure: a metric's name, its labels and its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample<'a> {
+    name: &'a str,
+    labels: Vec<(&'a str, Cow<'a, str>)>,
+    value: f64,
+}
+
+impl<'a> Sample<'a> {
+    /// `key` is name and labels as they are written: `hits{of="a"}`.
+    fn read(key: &'a str, value: f64) -> Sample<'a> {
+        let (name, mut rest) = key.split_once('{').unwrap_or((key, ""));
+        let mut labels = Vec::new();
+        while let Some((label, quoted)) = rest.split_once("=\"") {
+            let mut escaped = false;
+            let end = quoted.find(|character| {
+                let ends = character == '"' && !escaped;
+                escaped = character == '\\' && !escaped;
+                ends
+            });
+            let Some(end) = end else { break };
+            labels.push((label.trim_start_matches(','), unescape(&quoted[..end])));
+            rest = &quoted[end + 1..];
+        }
+        Sample { name, labels, value }
+    }
+
+    /// The metric's name, with `_bucket`, `_sum` or `_count` where it is part of a histogram.
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// What a label says.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.labels.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
+    }
+
+    /// The figure itself.
+    pub fn value(&self) -> f64 {
+        self.value
+    }
+}
+
 impl Merged {
+    /// The figures of one process, or of several that have been merged already.
+    pub fn read(text: &str) -> Merged {
+        let mut merged = Merged::default();
+        merged.add_text(text, Whose::Nobodys);
+        merged
+    }
+
+    /// All figures, in the order in which they came.
+    pub fn samples(&self) -> impl Iterator<Item = Sample<'_>> {
+        let samples = self.families.iter().flat_map(|family| &family.samples);
+        samples.map(|(key, value)| Sample::read(key, *value))
+    }
+
     /// Adds the figures of a worker, in Prometheus' text format without times, where each metric has a `# TYPE`.
     pub fn add(&mut self, worker: &str, text: &str) {
-        self.add_text(text, Some(worker));
+        self.add_text(text, Whose::Worker(worker));
     }
 
     /// Adds what a worker that has ended leaves: its counters and histograms.
     pub fn add_ended(&mut self, text: &str) {
-        self.add_text(text, None);
+        self.add_text(text, Whose::Ended);
     }
 
-    fn add_text(&mut self, text: &str, worker: Option<&str>) {
+    fn add_text(&mut self, text: &str, whose: Whose<'_>) {
         let (mut help, mut family) = ("", None);
         for line in text.lines() {
             if line.starts_with("# HELP ") {
@@ -46,10 +113,11 @@ impl Merged {
             } else if let (Some(place), Some((key, value))) = (family, line.rsplit_once(' ')) {
                 let family = &mut self.families[place];
                 let Ok(value) = value.parse::<f64>() else { continue };
-                match worker {
+                match whose {
                     _ if family.is_sum => *family.value(key.to_owned()) += value,
-                    Some(worker) => *family.value(labelled(key, worker)) = value,
-                    None => {}
+                    Whose::Worker(worker) => *family.value(labelled(key, worker)) = value,
+                    Whose::Nobodys => *family.value(key.to_owned()) = value,
+                    Whose::Ended => {}
                 }
             }
         }
@@ -131,6 +199,17 @@ mod tests {
                 "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total{worker=\"1\"} 7\n",
             )
         );
+    }
+
+    #[test]
+    fn figures_are_taken_apart() {
+        let merged = Merged::read("# TYPE hits gauge\nhits{of=\"a \\\"}\\\\\",x=\"\\n,y=\"} 3\nhits 1\n");
+        let samples: Vec<_> = merged.samples().collect();
+        assert_eq!(samples.len(), 2);
+        assert_eq!((samples[0].name(), samples[0].value()), ("hits", 3.0));
+        assert_eq!(samples[0].label("of"), Some("a \"}\\"));
+        assert_eq!(samples[0].label("x"), Some("\n,y="));
+        assert_eq!((samples[1].label("of"), samples[1].value()), (None, 1.0));
     }
 
     #[test]

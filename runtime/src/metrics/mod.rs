@@ -2,6 +2,7 @@
 
 mod counters;
 pub mod exposition;
+mod gain;
 mod histogram;
 mod merged;
 mod phases;
@@ -10,8 +11,9 @@ mod series;
 
 pub(crate) use counters::Counters;
 pub use counters::Stats;
+pub use gain::{gains, Spent};
 pub use histogram::Observed;
-pub use merged::Merged;
+pub use merged::{Merged, Sample};
 pub(crate) use phases::nanos;
 pub use phases::{Phase, Phases};
 pub use process::process;

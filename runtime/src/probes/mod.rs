@@ -3,6 +3,9 @@
 //! They are answered on an I/O worker and need no other thread, so that a probe says something about a process whose handlers
 //! are stuck. Who knows the answers is a [`Source`]: a server of its own, or a supervisor of all of its workers.
 
+mod dashboard;
+mod figures;
+mod json;
 mod report;
 
 use std::future::Future;
@@ -15,6 +18,7 @@ use crate::routing::{Route, RouteTable};
 use crate::server::{Running, Server};
 use crate::{Config, Error};
 
+pub use dashboard::Dashboard;
 pub use report::{Check, Report, Stage, Thresholds};
 
 /// Something that is known in a moment; on an I/O worker.
@@ -37,6 +41,9 @@ pub trait Source: Send + Sync + 'static {
     fn readiness(&self) -> Later<Readiness>;
     /// What is counted, as Prometheus reads it; none where it cannot be had in time.
     fn metrics(&self) -> Later<Option<String>>;
+    /// The application's routes, as a JSON array of `{"path", "methods", "lane", "handler", "reason"}`; none where they cannot be
+    /// had in time.
+    fn routes(&self) -> Later<Option<String>>;
 }
 
 /// One of the probes, or the figures.
@@ -83,9 +90,19 @@ impl Probe {
     }
 }
 
-/// Serves all probes on an address of their own, with one thread that does nothing else. An error names the address.
-pub fn serve(host: String, port: u16, source: Arc<dyn Source>) -> Result<Running, Error> {
-    let table = RouteTable::new(Probe::ALL.map(|probe| probe.route(Arc::clone(&source))).into(), None)?;
+/// Serves all probes on an address of their own, with one thread that does nothing else, and there the [`Dashboard`] if that is
+/// wanted. An error names the address.
+pub fn serve(
+    host: String,
+    port: u16,
+    source: &Arc<dyn Source>,
+    with_dashboard: bool,
+) -> Result<Running, Error> {
+    let mut routes: Vec<_> = Probe::ALL.map(|probe| probe.route(Arc::clone(source))).into();
+    if with_dashboard {
+        routes.extend(Dashboard::ALL.map(|part| part.route(Arc::clone(source))));
+    }
+    let table = RouteTable::new(routes, None)?;
     Server::bind(Config { host, port, ..Config::default() })?.serve(Arc::new(table))
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::json::number;
 use super::Readiness;
 
 /// Where a server is in its life.
@@ -106,16 +107,6 @@ impl Report {
 impl From<&Report> for Readiness {
     fn from(report: &Report) -> Self {
         Readiness { ready: report.is_ready(), json: report.json() }
-    }
-}
-
-/// To six places; JSON knows no infinity.
-fn number(value: f64) -> String {
-    let rounded = (value * 1e6).round() / 1e6;
-    if rounded.is_finite() {
-        rounded.to_string()
-    } else {
-        "null".to_owned()
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Gathered {
     pub started: bool,
     /// The figures of all, in Prometheus' text format.
     pub figures: String,
+    /// The routes that the worker serves which has told of them last, as a JSON array.
+    pub routes: String,
 }
 
 /// Who wants to know.
@@ -40,6 +42,7 @@ pub(super) struct Figures {
     /// Each that is there and has shown that it lives.
     workers: HashMap<Id, Told>,
     ended: Merged,
+    routes: String,
     started: u64,
     round: Option<Round>,
     /// Who came after the workers had been asked.
@@ -76,6 +79,11 @@ impl Figures {
             self.started += 1;
             Told { state: State::Starting, readiness: String::new(), figures: String::new(), silent: false }
         });
+    }
+
+    /// A worker has told which routes it serves.
+    pub(super) fn serves(&mut self, routes: String) {
+        self.routes = routes;
     }
 
     /// A worker has told of itself.
@@ -162,7 +170,8 @@ impl Figures {
 
     /// What is known of all.
     pub(super) fn gathered(&self, started: bool) -> Gathered {
-        Gathered { readiness: self.readiness(), started, figures: self.figures() }
+        let routes = if self.routes.is_empty() { "[]".to_owned() } else { self.routes.clone() };
+        Gathered { readiness: self.readiness(), started, figures: self.figures(), routes }
     }
 
     fn sorted(&self) -> Vec<(Id, &Told)> {

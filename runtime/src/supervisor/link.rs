@@ -27,6 +27,8 @@ pub(super) const GATHERS: u8 = b'G';
 pub(super) const TELLS: u8 = b'P';
 /// The worker tells of itself because it was asked. A text follows.
 pub(super) const REPLIES: u8 = b'M';
+/// The routes that the worker serves. A text follows.
+pub(super) const ROUTES: u8 = b'R';
 /// The supervisor asks a worker to tell of itself.
 pub(super) const ASKS: u8 = b'Q';
 /// The supervisor has the figures of all. A text follows.
@@ -119,6 +121,11 @@ impl Link {
         *lock(&self.shared.telling) = Some(telling);
     }
 
+    /// Tells which routes the worker serves, as a JSON array.
+    pub fn tell_routes(&self, routes: &str) {
+        let _ = self.shared.writes.send(Order::Bytes(framed(ROUTES, routes)));
+    }
+
     /// The figures of all workers, to come. Never waits.
     pub fn gather(&self) -> oneshot::Receiver<String> {
         let (sender, receiver) = oneshot::channel();
@@ -191,7 +198,7 @@ impl Messages {
     /// The next message that is whole: its kind, and its text where it has one.
     pub(super) fn next(&mut self) -> Option<(u8, String)> {
         let kind = *self.buffer.first()?;
-        if !matches!(kind, TELLS | REPLIES | GATHERED) {
+        if !matches!(kind, TELLS | REPLIES | GATHERED | ROUTES) {
             self.buffer.remove(0);
             return Some((kind, String::new()));
         }

@@ -193,6 +193,7 @@ impl<L: Launcher> Supervisor<L> {
                             figures.lives(id);
                         }
                         Event::Told { text, asked } => turn = figures.told(id, &text, asked, now),
+                        Event::Routes(routes) => figures.serves(routes),
                         Event::Gathers => turn = figures.wanted(Asker::Worker(id), now),
                         Event::AsksToLeave => crew.asks_to_leave(id),
                         Event::Ended(status) => {

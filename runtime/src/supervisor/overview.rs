@@ -48,4 +48,9 @@ impl Source for Overview {
         let gathered = self.gathered();
         Box::pin(async move { Some(gathered.await?.figures) })
     }
+
+    fn routes(&self) -> Later<Option<String>> {
+        let gathered = self.gathered();
+        Box::pin(async move { Some(gathered.await?.routes) })
+    }
 }

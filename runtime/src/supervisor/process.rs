@@ -17,7 +17,9 @@ use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 use super::crew::Id;
-use super::link::{framed, Messages, ASKS, ASKS_TO_LEAVE, GATHERED, GATHERS, LIVES, REPLIES, SERVES, TELLS};
+use super::link::{
+    framed, Messages, ASKS, ASKS_TO_LEAVE, GATHERED, GATHERS, LIVES, REPLIES, ROUTES, SERVES, TELLS,
+};
 use super::{Launcher, Signal, Start};
 
 /// How long the last words of a process that has ended may take to be read: they are there.
@@ -34,6 +36,8 @@ pub(super) enum Event {
         text: String,
         asked: bool,
     },
+    /// It tells which routes it serves.
+    Routes(String),
     /// It wants to know what all have told.
     Gathers,
     Ended(io::Result<ExitStatus>),
@@ -146,6 +150,7 @@ impl Line {
                 TELLS => Event::Told { text, asked: false },
                 REPLIES => Event::Told { text, asked: true },
                 GATHERS => Event::Gathers,
+                ROUTES => Event::Routes(text),
                 _ => continue,
             };
             let _ = self.report.send((self.id, event));
