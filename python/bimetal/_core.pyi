@@ -7,10 +7,11 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Final, Literal, final
 
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
 from bimetal.binding import HandlerInfo, PluginChange, PluginInfo
 from bimetal.compile.plan import RoutePlan
+from bimetal.options import Settings
 
 __all__ = [
     "BimetalError",
@@ -143,52 +144,14 @@ class Engine:
         cls,
         app: Callable[..., Any],
         *,
-        host: str,
-        port: int,
-        io_threads: int = 1,
-        backlog: int = 2048,
-        max_connections: int = 25000,
-        max_body_size: int = 16777216,
-        max_head_size: int = 32768,
-        max_request_line: int = 8192,
-        max_header_fields: int = 96,
-        keep_alive: float = 75.0,
-        head_timeout: float = 30.0,
-        body_timeout: float = 60.0,
-        drain_timeout: float = 30.0,
-        handover: float = 0.0,
-        access_log: bool = False,
-        request_id: bool = False,
-        timing: bool = False,
-        root_path: str = "",
-        sync_threads: int = 1000,
-        native_timeout: float = 30.0,
-        trusted_proxies: Sequence[str] = ...,
         on_exception: Callable[[BaseException], object] | None = None,
         link: WorkerLink | None = None,
-        probes: bool = False,
-        dashboard: bool | None = None,
-        admin: tuple[str, int] | None = None,
-        ready_loop_lag: float = 1.0,
-        ready_queue_age: float = 2.0,
-        ready_saturation: float = 1.0,
-        uds: str | os.PathLike[str] | None = None,
-        fd: int | None = None,
-        ssl_keyfile: str | os.PathLike[str] | None = None,
-        ssl_certfile: str | os.PathLike[str] | None = None,
-        ssl_keyfile_password: str | None = None,
-        ssl_cert_reqs: int = 0,
-        ssl_ca_certs: str | os.PathLike[str] | None = None,
-        handshake_timeout: float = 10.0,
-        proxy_protocol: bool = False,
-        http2: bool = False,
+        **settings: Unpack[Settings],
     ) -> Self:
         """Bind the address, or take the socket `fd` or that of `link`. Nothing is accepted until `serve`.
 
-        `uds`: the path of a Unix socket, in place of host and port.
-
-        Raises BindError, BimetalError where TLS is not possible as asked, ValueError where one of `trusted_proxies` is
-        not a network.
+        What is not set is as the runtime has it. Raises BindError, BimetalError where TLS is not possible as asked,
+        TypeError for a setting there is not, ValueError for one that is not allowed.
         """
 
     @property

@@ -183,3 +183,15 @@ class Limits(Listening, total=False):
     sync_threads: int
     #: How long a native handler of kind `async` or `blocking` may take; beyond it the answer is 504.
     native_timeout: float
+
+
+class Settings(Limits, total=False):
+    """All that is set for a server, as the extension takes it."""
+
+    host: str
+    port: int
+    root_path: str
+    #: Who is believed about where a request came from: addresses, networks, `"unix"`, `"*"`.
+    trusted_proxies: Sequence[str]
+    #: Where the probes are served besides.
+    admin: tuple[str, int] | None

@@ -2,23 +2,18 @@
 
 use std::collections::HashMap;
 use std::num::NonZero;
-use std::os::fd::RawFd;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bimetal_host::{NativeHandler, Readiness, ServerState};
 use bimetal_runtime::edge::Edge;
-use bimetal_runtime::http::{Address, Method, TrustedProxies};
+use bimetal_runtime::http::{Address, Method};
 use bimetal_runtime::lane::{Limits, Runners};
-use bimetal_runtime::probes::{self, Dashboard, Probe, Source, Thresholds};
-use bimetal_runtime::{
-    BodyMode, ClientCertificates, Config, Handler, LaneKind, Route, RouteTable, Running, Server,
-    ServerHandle, Tls,
-};
+use bimetal_runtime::probes::{self, Dashboard, Probe, Source};
+use bimetal_runtime::{BodyMode, Handler, LaneKind, Route, RouteTable, Running, Server, ServerHandle};
 use parking_lot::{Mutex, RwLock};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::sync::oneshot;
@@ -37,6 +32,7 @@ use crate::lanes::{CompiledHandler, Lanes};
 use crate::log;
 use crate::plan::{path_parameters, Plan};
 use crate::reload::{Rebound, Reload};
+use crate::settings::{seconds, Settings};
 use crate::shadow::{ShadowQueue, ShadowedHandler};
 use crate::supervisor::{given, WorkerLink};
 use crate::sync_lane::SyncWork;
@@ -89,118 +85,29 @@ enum Stage {
 impl Engine {
     /// Binds the address, or takes the socket `fd` or the one that `link` has inherited.
     #[new]
-    #[pyo3(signature = (
-        app, *, host, port, io_threads = 1, backlog = 2048, max_connections = 25_000, max_body_size = 16_777_216,
-        max_head_size = 32_768, max_request_line = 8_192, max_header_fields = 96,
-        keep_alive = 75.0, head_timeout = 30.0, body_timeout = 60.0, drain_timeout = 30.0, handover = 0.0, access_log = false, request_id = false, timing = false,
-        root_path = "", sync_threads = 1000, native_timeout = 30.0, trusted_proxies = Vec::new(), on_exception = None, link = None,
-        probes = false, dashboard = None, admin = None, ready_loop_lag = 1.0, ready_queue_age = 2.0, ready_saturation = 1.0,
-        uds = None, fd = None, ssl_keyfile = None, ssl_certfile = None, ssl_keyfile_password = None, ssl_cert_reqs = 0,
-        ssl_ca_certs = None, handshake_timeout = 10.0, proxy_protocol = false, http2 = false
-    ))]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the one place where Python's keywords become the configuration"
-    )]
+    #[pyo3(signature = (app, *, on_exception = None, link = None, **settings))]
     fn new(
         py: Python<'_>,
         app: Py<PyAny>,
-        host: String,
-        port: u16,
-        io_threads: usize,
-        backlog: u32,
-        max_connections: usize,
-        max_body_size: usize,
-        max_head_size: usize,
-        max_request_line: usize,
-        max_header_fields: usize,
-        keep_alive: f64,
-        head_timeout: f64,
-        body_timeout: f64,
-        drain_timeout: f64,
-        handover: f64,
-        access_log: bool,
-        request_id: bool,
-        timing: bool,
-        root_path: &str,
-        sync_threads: usize,
-        native_timeout: f64,
-        trusted_proxies: Vec<String>,
         on_exception: Option<Py<PyAny>>,
         link: Option<&Bound<'_, WorkerLink>>,
-        probes: bool,
-        dashboard: Option<bool>,
-        admin: Option<(String, u16)>,
-        ready_loop_lag: f64,
-        ready_queue_age: f64,
-        ready_saturation: f64,
-        uds: Option<PathBuf>,
-        fd: Option<RawFd>,
-        ssl_keyfile: Option<PathBuf>,
-        ssl_certfile: Option<PathBuf>,
-        ssl_keyfile_password: Option<String>,
-        ssl_cert_reqs: u8,
-        ssl_ca_certs: Option<PathBuf>,
-        handshake_timeout: f64,
-        proxy_protocol: bool,
-        http2: bool,
+        settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        let dashboard = dashboard.unwrap_or(false);
-        let client_certificates = match ssl_cert_reqs {
-            0 => ClientCertificates::Ignored,
-            1 => ClientCertificates::Optional,
-            2 => ClientCertificates::Required,
-            other => {
-                return Err(PyValueError::new_err(format!(
-                    "ssl_cert_reqs={other} is unknown; use 0 (none), 1 (optional) or 2 (required)"
-                )))
-            }
+        let settings = match settings {
+            Some(settings) => Settings::read(settings)?,
+            None => Settings::read(&PyDict::new(py))?,
         };
-        if ssl_certfile.is_none()
-            && (ssl_keyfile.is_some() || client_certificates != ClientCertificates::Ignored)
-        {
-            return Err(BimetalError::new_err(
-                "TLS is not possible: there is no certificate (give its file with --ssl-certfile)",
-            ));
-        }
-        let tls = ssl_certfile.map(|certificate| Tls {
-            certificate,
-            key: ssl_keyfile,
-            password: ssl_keyfile_password,
-            client_authorities: ssl_ca_certs,
-            client_certificates,
-        });
-        let config = Config {
-            host,
-            port,
-            uds,
-            tls,
-            proxy_protocol,
-            http2,
-            handshake_timeout: seconds("handshake_timeout", handshake_timeout)?,
-            io_threads,
-            backlog,
-            max_connections,
-            max_body_size,
-            max_head_size,
-            max_request_line,
-            max_header_fields,
-            keep_alive: seconds("keep_alive", keep_alive)?,
-            head_timeout: seconds("head_timeout", head_timeout)?,
-            body_timeout: seconds("body_timeout", body_timeout)?,
-            drain_timeout: seconds("drain_timeout", drain_timeout)?,
-            handover: seconds("handover", handover)?,
-            access_log,
-            request_id,
-            trusted_proxies: TrustedProxies::parse(trusted_proxies).map_err(PyValueError::new_err)?,
-            timing,
-        };
-        let native_timeout = seconds("native_timeout", native_timeout)?;
-        let thresholds = Thresholds {
-            loop_lag: seconds("ready_loop_lag", ready_loop_lag)?,
-            queue_age: seconds("ready_queue_age", ready_queue_age)?,
-            saturation: ready_saturation,
-        };
+        let Settings {
+            config,
+            fd,
+            root_path,
+            sync_threads,
+            native_timeout,
+            probes,
+            dashboard,
+            admin,
+            thresholds,
+        } = settings;
         let server = match (link, fd) {
             (Some(link), _) => Server::from_listener(config, link.get().listener()?),
             (None, Some(fd)) => Server::from_listener(config, given(fd)?),
@@ -617,11 +524,6 @@ pub(crate) fn host_of(address: &Address) -> String {
 
 pub(crate) fn port_of(address: &Address) -> u16 {
     address.inet().map_or(0, |address| address.port())
-}
-
-pub(crate) fn seconds(name: &str, value: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(value)
-        .map_err(|_| PyValueError::new_err(format!("{name}: {value} is not a time in seconds")))
 }
 
 /// The version table, made once.

@@ -6,9 +6,9 @@ use bimetal_host::{HandlerInfo, Host as NativeHost, LoadPolicy};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use crate::engine::seconds;
 use crate::errors::{from_host, PluginError};
 use crate::reload::Reload;
+use crate::settings::seconds;
 
 /// The native handlers that routes can be bound to.
 #[pyclass(frozen, module = "bimetal._core")]

@@ -5,7 +5,7 @@
 //!
 //! | module | its one job |
 //! |---|---|
-//! | [`engine`] | one server, as Python sees it |
+//! | [`engine`], [`settings`] | one server, as Python sees it; what is set for it |
 //! | [`lanes`] | the I/O workers' end of the Python lanes |
 //! | [`plan`] | compiled plans, read |
 //! | [`params`] | parameters of a request, read in Rust |
@@ -48,6 +48,7 @@ mod reload;
 mod responder;
 mod route_call;
 mod sdk;
+mod settings;
 mod shadow;
 mod supervisor;
 mod sync_lane;

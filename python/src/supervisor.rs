@@ -21,8 +21,9 @@ use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use crate::engine::{host_of, port_of, seconds};
+use crate::engine::{host_of, port_of};
 use crate::errors::{from_runtime, BimetalError, BindError};
+use crate::settings::seconds;
 
 /// What a worker finds in its environment: `PARENT:LISTENER:LINK:FIRST`, process, two descriptors, and 0 or 1.
 const VARIABLE: &str = "BIMETAL_WORKER";

@@ -68,6 +68,20 @@ def test_start_and_stop() -> None:
     server.stop()
 
 
+@pytest.mark.parametrize(
+    ("settings", "error", "said"),
+    [
+        ({"io_thread": 2}, TypeError, "a server has no setting 'io_thread'; see bimetal.options.Limits"),
+        ({"io_threads": "2"}, TypeError, "argument 'io_threads': 'str' object cannot be interpreted as an integer"),
+        ({"keep_alive": -1.0}, ValueError, "keep_alive: -1 is not a time in seconds"),
+        ({"ssl_cert_reqs": 7}, ValueError, "ssl_cert_reqs=7 is unknown"),
+    ],
+)
+def test_a_setting_that_is_none(settings: dict[str, Any], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        bimetal.Server(lanes.app, **settings).start()
+
+
 def test_a_server_can_start_again() -> None:
     server = bimetal.Server(lanes.app)
     for _ in range(5):
