@@ -9,18 +9,21 @@ thread_local! {
 }
 
 /// Puts back what was there, also after a panic.
-struct Restore(*const c_void);
+struct Restore<'a>(&'a Cell<*const c_void>, *const c_void);
 
-impl Drop for Restore {
+impl Drop for Restore<'_> {
     fn drop(&mut self) {
-        CURRENT.set(self.0);
+        self.0.set(self.1);
     }
 }
 
 /// Runs `step` for the request of `ctx`, which is borrowed from the host meanwhile.
 pub(crate) fn within<R>(ctx: *const c_void, step: impl FnOnce() -> R) -> R {
-    let _restore = Restore(CURRENT.replace(ctx));
-    step()
+    // Looked up once: in a library that is a call.
+    CURRENT.with(|current| {
+        let _restore = Restore(current, current.replace(ctx));
+        step()
+    })
 }
 
 /// The context of the request this thread is at work for. It is borrowed as long as the caller does not return to the host.

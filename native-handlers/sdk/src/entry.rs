@@ -96,10 +96,9 @@ pub unsafe extern "C" fn start<H: AsyncHandler>(
     guard(|| {
         // SAFETY: the host keeps the request until the future is dropped, `data` is static.
         let (request, data) = unsafe { (Request::new(request, state), &*data.cast::<HandlerData>()) };
-        let future = runtime::within(|| H::start(request, &data.slots));
-        let future = Placed { ctx: request.context(), future };
+        let make = || runtime::within(|| H::start(request, &data.slots));
         // SAFETY: `place` has the size and alignment of this future, which the table names, and `out` is for writing.
-        unsafe { out.write(settle::<H, _>(future, place)) };
+        unsafe { settle::<H, _>(request.context(), make, place, out) };
         RESULT_OK
     })
 }
@@ -118,18 +117,25 @@ struct Placed<F> {
     future: F,
 }
 
-/// Moves a future to its place.
+/// Makes a future at its place.
 ///
 /// # Safety
 ///
-/// `place` has its size and alignment.
+/// `place` has its size and alignment, `out` is for writing.
+#[inline(always)]
 unsafe fn settle<H: AsyncHandler, F: Future<Output = Outcome<H::Response>>>(
-    future: Placed<F>,
+    ctx: *const c_void,
+    make: impl FnOnce() -> F,
     place: *mut c_void,
-) -> BmFuture {
+    out: *mut BmFuture,
+) {
+    let placed = place.cast::<Placed<F>>();
     // SAFETY: by this function's contract.
-    unsafe { place.cast::<Placed<F>>().write(future) };
-    BmFuture { data: place, poll: Some(poll::<H, F>), drop: Some(drop_future::<F>) }
+    unsafe {
+        (&raw mut (*placed).future).write(make());
+        (&raw mut (*placed).ctx).write(ctx);
+        out.write(BmFuture { data: place, poll: Some(poll::<H, F>), drop: Some(drop_future::<F>) });
+    }
 }
 
 unsafe extern "C" fn poll<H: AsyncHandler, F: Future<Output = Outcome<H::Response>>>(

@@ -112,6 +112,11 @@ impl Request {
         self.params.len()
     }
 
+    /// Where the path parameters lie in [`Request::path`], in the order in which the pattern names them.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
     /// The value of path parameter `index`, in the order in which the pattern names them.
     pub fn param(&self, index: usize) -> Option<&str> {
         self.params.get(index).map(|range| &self.path()[range])

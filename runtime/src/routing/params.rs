@@ -13,6 +13,7 @@ pub struct Params(SmallVec<[(u32, u32); INLINE]>);
 
 impl Params {
     /// How many parameters there are.
+    #[inline]
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -23,6 +24,7 @@ impl Params {
     }
 
     /// The byte range of parameter `index` in the decoded path.
+    #[inline]
     pub fn get(&self, index: usize) -> Option<Range<usize>> {
         self.0.get(index).map(|&(start, end)| start as usize..end as usize)
     }

@@ -1,10 +1,10 @@
 //! An asynchronous call: the plugin's future, and everything it borrows.
 
 use std::alloc::{alloc, dealloc, handle_alloc_error, Layout};
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::future::Future;
 use std::marker::PhantomPinned;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -19,20 +19,82 @@ use super::lease::Lease;
 use super::{clock, table, Bound, Fault};
 use crate::plugin::StartFn;
 
-/// Starts the handler and polls once. Most handlers that need not wait are done then, and cost no task.
+thread_local! {
+    /// The memory of a call that has ended, for the next one.
+    static SPARE: Cell<Option<Box<MaybeUninit<Flight>>>> = const { Cell::new(None) };
+}
+
+/// Starts the handler and polls once. Most handlers that need not wait are done then, and cost no task and no allocation.
 pub(super) fn begin(bound: &Arc<Bound>, start: StartFn, place: (usize, usize), request: Request) -> Answer {
-    let mut flight = Flight::new(bound, place, request);
-    if let Err(fault) = flight.as_mut().start(start) {
-        return Answer::Now(bound.report(&fault, Source::Live(&flight.request)));
+    let mut trial = Trial::new(bound, place, request);
+    if let Err(fault) = trial.flight().start(start) {
+        return Answer::Now(bound.report(&fault, Source::Live(&trial.flight().request)));
     }
     // Nobody need wake this poll: the task polls again, with its own waker, before it waits.
-    match flight.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+    match trial.flight().go_on(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(response) => Answer::Now(response),
-        Poll::Pending => {
-            // SAFETY: nothing is moved out of it.
-            unsafe { flight.as_mut().get_unchecked_mut() }.keep = Some(Arc::clone(bound));
-            Answer::Later(flight)
+        Poll::Pending => Answer::Later(trial.keep(bound)),
+    }
+}
+
+/// A call that gives its memory back to the thread, unless it has to be waited for. Owned as by a box, but with a pointer, since
+/// what is in it points to it.
+struct Trial(NonNull<Flight>);
+
+impl Trial {
+    /// A call that has not begun, with room for a future of this size and alignment.
+    #[inline]
+    fn new(bound: &Bound, future: (usize, usize), request: Request) -> Trial {
+        let memory = SPARE.try_with(Cell::take).ok().flatten().unwrap_or_else(Box::new_uninit);
+        let place = NonNull::from(Box::leak(memory)).cast::<Flight>();
+        let deadline_ns = clock::deadline_ns(bound.deadline);
+        let flight = place.as_ptr();
+        // SAFETY: each field is written once, in memory of this type; then all of them are there. Field by field, so that nothing
+        // is built elsewhere and copied there: least of all the room, of which only the kind is written. What `frame` borrows for
+        // longer than is true lies in the same memory, is not changed while it is there, and outlives the plugin's future,
+        // which `Drop` ends first. So does `bound`, see the field.
+        unsafe {
+            (&raw mut (*flight).future).write(BmFuture { data: ptr::null_mut(), poll: None, drop: None });
+            (&raw mut (*flight).room).write(Room::new(future));
+            (&raw mut (*flight).deadline_ns).write(deadline_ns);
+            (&raw mut (*flight).request).write(request);
+            (&raw mut (*flight).bound).write(NonNull::from(bound));
+            (&raw mut (*flight).keep).write(None);
+            (&raw mut (*flight).sleep).write(None);
+            let source = Source::Live(&(*flight).request);
+            let frame = &raw mut (*flight).frame;
+            frame.write(Frame::new(source, &*ptr::from_ref(bound), deadline_ns));
+            let raw = (*frame).request(&bound.order, bound.handler().reads_body);
+            (&raw mut (*flight).raw).write(raw);
         }
+        Trial(place)
+    }
+
+    #[inline]
+    fn flight(&mut self) -> &mut Flight {
+        // SAFETY: a whole call, which is this trial's alone.
+        unsafe { self.0.as_mut() }
+    }
+
+    /// The same call, for a task that waits for it.
+    fn keep(mut self, bound: &Arc<Bound>) -> Pin<Box<Flight>> {
+        self.flight().keep = Some(Arc::clone(bound));
+        // SAFETY: made from a box of this size and alignment, and left to the new one.
+        Box::into_pin(unsafe { Box::from_raw(ManuallyDrop::new(self).0.as_ptr()) })
+    }
+}
+
+impl Drop for Trial {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: a whole call, which is dropped once and not used after this. What is left is memory from a box of its size and
+        // alignment.
+        let memory = unsafe {
+            self.0.drop_in_place();
+            Box::from_raw(self.0.as_ptr().cast::<MaybeUninit<Flight>>())
+        };
+        // Without the thread's storage the thread is ending, and the memory goes with it.
+        let _ = SPARE.try_with(|spare| spare.set(Some(memory)));
     }
 }
 
@@ -40,10 +102,10 @@ pub(super) fn begin(bound: &Arc<Bound>, start: StartFn, place: (usize, usize), r
 struct Flight {
     future: BmFuture,
     room: Room,
-    raw: Option<BmRequest>,
+    raw: BmRequest,
     deadline_ns: u64,
     /// Borrows `request` and `bound`, with the lifetime hidden.
-    frame: Option<Frame<'static>>,
+    frame: Frame<'static>,
     request: Request,
     /// Valid until `begin` returns, and from then on through `keep`: an answer at the first poll touches no shared count.
     bound: NonNull<Bound>,
@@ -54,60 +116,50 @@ struct Flight {
 }
 
 impl Flight {
-    /// A call that has not begun, with room for a future of this size and alignment.
-    fn new(bound: &Arc<Bound>, future: (usize, usize), request: Request) -> Pin<Box<Flight>> {
-        let mut flight = Box::<Flight>::new_uninit();
-        let place = flight.as_mut_ptr();
-        // SAFETY: each field is written once, in memory of this type; then all of them are there. Field by field, so that nothing
-        // is built elsewhere and copied there: least of all the room, of which only the kind is written.
-        let flight = unsafe {
-            (&raw mut (*place).future).write(BmFuture { data: ptr::null_mut(), poll: None, drop: None });
-            (&raw mut (*place).room).write(Room::new(future));
-            (&raw mut (*place).raw).write(None);
-            (&raw mut (*place).deadline_ns).write(clock::deadline_ns(bound.deadline));
-            (&raw mut (*place).frame).write(None);
-            (&raw mut (*place).request).write(request);
-            (&raw mut (*place).bound).write(NonNull::from(&**bound));
-            (&raw mut (*place).keep).write(None);
-            (&raw mut (*place).sleep).write(None);
-            flight.assume_init()
-        };
-        Box::into_pin(flight)
-    }
-
-    fn start(self: Pin<&mut Self>, start: StartFn) -> Result<(), Fault> {
-        // SAFETY: nothing is moved out of it.
-        let this = unsafe { self.get_unchecked_mut() };
+    #[inline]
+    fn start(&mut self, start: StartFn) -> Result<(), Fault> {
         // SAFETY: see the field.
-        let bound = unsafe { this.bound.as_ref() };
-        let handler = bound.handler();
-        let (data, reads_body) = (handler.data.0, handler.reads_body);
-        let request = &raw const this.request;
-        // SAFETY: `request` lies in the same pinned allocation as `frame`, is not changed while `frame` is there, and outlives
-        // the plugin's future, which `Drop` ends first. So does `bound`, see the field.
-        let (request, bound) = unsafe { (&*request, &*ptr::from_ref(bound)) };
-        let frame = this.frame.insert(Frame::new(Source::Live(request), bound, this.deadline_ns));
-        let raw = this.raw.insert(frame.request(&bound.order, reads_body));
+        let bound = unsafe { self.bound.as_ref() };
+        let (state, data) = (bound.plugin.state.0, bound.handler().data.0);
         // SAFETY: the checked plugin's function with its own state and data; the request lives until the future is dropped,
         // the place is as large and aligned as the plugin asked for, and nothing else touches it.
-        let result =
-            unsafe { start(bound.plugin.state.0, data, raw, this.room.pointer().cast(), &mut this.future) };
-        match result {
-            RESULT_OK if this.future.poll.is_some() && this.future.drop.is_some() => Ok(()),
-            RESULT_OK => {
-                // Half a future is none: without this, `Drop` would call what is there.
-                this.future.drop = None;
-                Err(Fault::BadResponse("its future lacks a function".to_owned()))
-            }
-            RESULT_PANIC => {
-                this.future.drop = None;
-                Err(Fault::Panicked)
-            }
-            other => {
-                this.future.drop = None;
-                Err(Fault::BadResponse(format!("it returned {other}, which means nothing")))
-            }
+        let result = unsafe { start(state, data, &self.raw, self.room.pointer().cast(), &mut self.future) };
+        if result == RESULT_OK && self.future.poll.is_some() && self.future.drop.is_some() {
+            return Ok(());
         }
+        // Half a future is none: without this, `Drop` would call what is there.
+        self.future.drop = None;
+        Err(match result {
+            RESULT_OK => Fault::BadResponse("its future lacks a function".to_owned()),
+            RESULT_PANIC => Fault::Panicked,
+            other => Fault::BadResponse(format!("it returned {other}, which means nothing")),
+        })
+    }
+
+    #[inline]
+    fn go_on(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
+        let Some(poll) = self.future.poll else { return Poll::Pending };
+        let waker = table::borrow_waker(cx.waker());
+        // SAFETY: see the field.
+        let bound = unsafe { self.bound.as_ref() };
+        let mut lease = Lease::take();
+        let mut raw = lease.response(bound.status);
+        // SAFETY: the plugin's function with its own future, which is not finished; waker and response live through the call.
+        let result = unsafe { poll(self.future.data, &waker, &mut raw) };
+        let source = Source::Live(&self.request);
+        if result != RESULT_PENDING {
+            self.future.poll = None;
+            return Poll::Ready(bound.conclude(result, &mut lease, &raw, source));
+        }
+        // The poll in `begin` has no task behind it that a timer could wake.
+        if self.keep.is_none() {
+            return Poll::Pending;
+        }
+        let left = || Box::pin(tokio::time::sleep(clock::until(self.deadline_ns)));
+        let sleep = self.sleep.get_or_insert_with(left);
+        ready!(sleep.as_mut().poll(cx));
+        self.future.poll = None;
+        Poll::Ready(bound.report(&Fault::TimedOut, source))
     }
 }
 
@@ -116,29 +168,7 @@ impl Future for Flight {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
         // SAFETY: nothing is moved out of it.
-        let this = unsafe { self.get_unchecked_mut() };
-        let Some(poll) = this.future.poll else { return Poll::Pending };
-        let waker = table::borrow_waker(cx.waker());
-        // SAFETY: see the field.
-        let bound = unsafe { this.bound.as_ref() };
-        let mut lease = Lease::take();
-        let mut raw = lease.response(bound.status);
-        // SAFETY: the plugin's function with its own future, which is not finished; waker and response live through the call.
-        let result = unsafe { poll(this.future.data, &waker, &mut raw) };
-        let concluded = if result == RESULT_PENDING {
-            // The poll in `begin` has no task behind it that a timer could wake.
-            if this.keep.is_none() {
-                return Poll::Pending;
-            }
-            let left = || Box::pin(tokio::time::sleep(clock::until(this.deadline_ns)));
-            let sleep = this.sleep.get_or_insert_with(left);
-            ready!(sleep.as_mut().poll(cx));
-            Err(Fault::TimedOut)
-        } else {
-            bound.conclude(result, &mut lease, &raw, Source::Live(&this.request))
-        };
-        this.future.poll = None;
-        Poll::Ready(concluded.unwrap_or_else(|fault| bound.report(&fault, Source::Live(&this.request))))
+        unsafe { self.get_unchecked_mut() }.go_on(cx)
     }
 }
 

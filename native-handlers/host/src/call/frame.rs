@@ -2,13 +2,11 @@
 
 use std::ffi::c_void;
 
+use super::Bound;
+use crate::ServerState;
 use bimetal_abi::{BmRequest, BmSlice};
 use bimetal_runtime::{Head, Request};
 use bytes::Bytes;
-use smallvec::SmallVec;
-
-use super::Bound;
-use crate::ServerState;
 
 /// Path parameters that need no allocation; routes rarely have more.
 const INLINE_PARAMS: usize = 4;
@@ -41,6 +39,7 @@ pub(super) enum Source<'a> {
 }
 
 impl<'a> Source<'a> {
+    #[inline]
     pub(super) fn method(self) -> &'a str {
         match self {
             Source::Live(request) => request.method().as_str(),
@@ -48,6 +47,7 @@ impl<'a> Source<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn path(self) -> &'a str {
         match self {
             Source::Live(request) => request.path(),
@@ -76,9 +76,11 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn param(self, index: usize) -> &'a str {
+    /// `path` is what [`Source::path`] gives.
+    #[inline]
+    fn param(self, index: usize, path: &'a str) -> &'a str {
         match self {
-            Source::Live(request) => request.param(index),
+            Source::Live(request) => request.params().get(index).and_then(|range| path.get(range)),
             Source::Detached(copy) => copy.params.get(index).map(String::as_str),
         }
         .unwrap_or_default()
@@ -105,7 +107,9 @@ impl<'a> Source<'a> {
 /// What a [`BmRequest`] points to, apart from the request itself. It must stay where it is while that is in use.
 pub(super) struct Frame<'a> {
     context: Context<'a>,
-    params: SmallVec<[BmSlice; INLINE_PARAMS]>,
+    params: [BmSlice; INLINE_PARAMS],
+    /// In place of `params`, where these are too few.
+    many: Vec<BmSlice>,
 }
 
 /// What [`BmRequest::ctx`] points to.
@@ -125,24 +129,31 @@ impl Context<'_> {
 impl<'a> Frame<'a> {
     /// `deadline_ns` is 0 where nothing ends the call.
     pub(super) fn new(source: Source<'a>, bound: &'a Bound, deadline_ns: u64) -> Self {
-        Frame { context: Context { source, bound, deadline_ns }, params: SmallVec::new() }
+        let context = Context { source, bound, deadline_ns };
+        Frame { context, params: [BmSlice::EMPTY; INLINE_PARAMS], many: Vec::new() }
     }
 
     /// The request for the ABI: valid as long as this frame and its source stay where they are.
-    #[inline]
+    #[inline(always)]
     pub(super) fn request(&mut self, order: &[usize], reads_body: bool) -> BmRequest {
         let source = self.context.source;
-        for index in order {
-            self.params.push(BmSlice::borrow_str(source.param(*index)));
-        }
+        let path = source.path();
+        let values = order.iter().map(|index| BmSlice::borrow_str(source.param(*index, path)));
+        let params = if order.len() <= INLINE_PARAMS {
+            self.params.iter_mut().zip(values).for_each(|(place, value)| *place = value);
+            self.params.as_ptr()
+        } else {
+            self.many = values.collect();
+            self.many.as_ptr()
+        };
         BmRequest {
             size: size_of::<BmRequest>() as u32,
             n_params: order.len() as u32,
             method: BmSlice::borrow_str(source.method()),
-            path: BmSlice::borrow_str(source.path()),
+            path: BmSlice::borrow_str(path),
             query: BmSlice::borrow_str(source.query()),
             body: if reads_body { BmSlice::borrow(source.body()) } else { BmSlice::EMPTY },
-            params: self.params.as_ptr(),
+            params,
             ctx: (&raw const self.context).cast::<c_void>(),
             deadline_ns: self.context.deadline_ns,
         }

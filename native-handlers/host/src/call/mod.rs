@@ -189,13 +189,10 @@ impl Bound {
         // SAFETY: the checked plugin's function with its own state and data; the request and what it points to live in
         // `frame` and `source`, the lent buffer in `lease`, all beyond the call.
         let result = unsafe { call(self.plugin.state.0, handler.data.0, &request, &mut raw) };
-        match self.conclude(result, &mut lease, &raw, source) {
-            Ok(response) => response,
-            Err(fault) => self.report(&fault, source),
-        }
+        self.conclude(result, &mut lease, &raw, source)
     }
 
-    /// The response, if the handler wrote a valid one.
+    /// The response, if the handler wrote a valid one, or that to its fault.
     #[inline]
     fn conclude(
         &self,
@@ -203,12 +200,16 @@ impl Bound {
         lease: &mut Lease,
         raw: &bimetal_abi::BmResponse,
         source: Source<'_>,
-    ) -> Result<Response, Fault> {
-        match result {
-            RESULT_OK => response::finish(lease, raw, self, source).map_err(Fault::BadResponse),
-            RESULT_PANIC => Err(Fault::Panicked),
-            other => Err(Fault::BadResponse(format!("it returned {other}, which means nothing"))),
-        }
+    ) -> Response {
+        let fault = match result {
+            RESULT_OK => match response::finish(lease, raw, self, source) {
+                Ok(response) => return response,
+                Err(reason) => Fault::BadResponse(reason),
+            },
+            RESULT_PANIC => Fault::Panicked,
+            other => Fault::BadResponse(format!("it returned {other}, which means nothing")),
+        };
+        self.report(&fault, source)
     }
 
     /// Counts and logs a fault, and gives the answer for the client, which does not learn what went wrong.

@@ -79,7 +79,7 @@ impl AsRef<[u8]> for OwnedBody {
 
 /// The response, or what is wrong with it. What the plugin lent is given back in both cases. Where the client wants the
 /// head only, a stream is not asked for anything.
-#[inline]
+#[inline(always)]
 pub(super) fn finish(
     lease: &mut Lease,
     raw: &BmResponse,

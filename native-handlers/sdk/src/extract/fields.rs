@@ -19,6 +19,10 @@ use crate::validate::{scalar, Item, Step, Value};
 pub(super) trait Fields {
     /// The one value of `name` that counts.
     fn one(&self, name: &str) -> Option<Cow<'_, str>>;
+    /// The one value of the only name, where it is at hand without the name.
+    fn only(&self) -> Option<Cow<'_, str>> {
+        None
+    }
     /// Every value of `name`.
     fn all(&self, name: &str) -> Vec<Cow<'_, str>>;
     /// Every name, each once.
@@ -96,7 +100,8 @@ pub(super) fn extract_optional<T: DeserializeOwned, F: Fields>(
 fn read<T: DeserializeOwned, F: Fields>(fields: &F, slot: &Slot) -> Result<T, TextError> {
     match slot.shape {
         Shape::Scalar => {
-            T::deserialize(Field { fields, name: slot.names.first().map_or("", String::as_str), found: None })
+            let name = slot.names.first().map_or("", String::as_str);
+            T::deserialize(Field { fields, name, found: fields.only() })
         }
         Shape::Tuple => T::deserialize(Positional { fields, names: &slot.names }),
         Shape::Fields => T::deserialize(Named { fields }),

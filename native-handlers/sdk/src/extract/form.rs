@@ -107,7 +107,7 @@ impl<'r> FormFields<'r> {
         };
         let form = match parsed {
             Ok(entries) => FormFields { entries, lists: &slot.lists },
-            Err(detail) => return Err(Rejection(Kind::Error(HttpError::new(400, detail)))),
+            Err(detail) => return Err(Rejection::new(Kind::Error(HttpError::new(400, detail)))),
         };
         // No type that a handler can ask for is read from a file.
         if slot.names.iter().any(|name| form.file(name).is_some()) {

@@ -121,10 +121,10 @@ fn not_json(error: JsonError) -> Rejection {
         JsonError::Decode { msg, pos } => {
             let loc = [Step::from("body"), Step::Index(pos)];
             let item = Item::new("json_invalid", &loc, "JSON decode error", &Value::Object(Vec::new()));
-            Rejection(Kind::Alone(Box::new(item.with_ctx("error", Value::Str(msg.to_owned())))))
+            Rejection::new(Kind::Alone(Box::new(item.with_ctx("error", Value::Str(msg.to_owned())))))
         }
         JsonError::Unreadable => {
-            Rejection(Kind::Error(HttpError::new(400, "There was an error parsing the body")))
+            Rejection::new(Kind::Error(HttpError::new(400, "There was an error parsing the body")))
         }
     }
 }

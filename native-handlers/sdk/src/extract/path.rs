@@ -50,6 +50,10 @@ impl Fields for Params<'_> {
         Some(self.request.param(self.slot.first + index).into())
     }
 
+    fn only(&self) -> Option<Cow<'_, str>> {
+        Some(self.request.param(self.slot.first).into())
+    }
+
     fn all(&self, name: &str) -> Vec<Cow<'_, str>> {
         self.one(name).into_iter().collect()
     }

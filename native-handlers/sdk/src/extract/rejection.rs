@@ -28,8 +28,9 @@ impl Source {
 }
 
 /// Why an argument could not be read.
+/// In a box: an argument that can be read is moved with the room for it.
 #[derive(Debug)]
-pub struct Rejection(pub(crate) Kind);
+pub struct Rejection(Box<Kind>);
 
 #[derive(Debug)]
 pub(crate) enum Kind {
@@ -42,8 +43,12 @@ pub(crate) enum Kind {
 }
 
 impl Rejection {
+    pub(crate) fn new(kind: Kind) -> Rejection {
+        Rejection(Box::new(kind))
+    }
+
     pub(crate) fn invalid(source: Source, items: Vec<Item>) -> Rejection {
-        Rejection(Kind::Invalid(source, items))
+        Rejection::new(Kind::Invalid(source, items))
     }
 }
 
@@ -51,7 +56,7 @@ impl Rejection {
 pub fn reject(rejections: impl IntoIterator<Item = Option<Rejection>>, response: &mut ResponseWriter<'_>) {
     let mut invalid: Vec<(Source, Vec<Item>)> = Vec::new();
     for rejection in rejections.into_iter().flatten() {
-        match rejection.0 {
+        match *rejection.0 {
             Kind::Invalid(source, items) => invalid.push((source, items)),
             Kind::Alone(item) => return unprocessable(&[*item], response),
             Kind::Error(error) => return error.into_response(response),

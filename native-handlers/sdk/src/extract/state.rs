@@ -30,7 +30,7 @@ impl<'r, T: Clone + Send + Sync + 'static> FromRequest<'r> for State<T> {
         // The types were compared when the plugin was loaded.
         match request.state().and_then(|state| state.downcast_ref::<T>()) {
             Some(state) => Ok(State(state.clone())),
-            None => Err(Rejection(Kind::Error(HttpError::new(500, "Internal Server Error")))),
+            None => Err(Rejection::new(Kind::Error(HttpError::new(500, "Internal Server Error")))),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod builder;
 mod constant;
 mod headers;
+mod json;
 mod redirect;
 mod stream;
 mod writer;

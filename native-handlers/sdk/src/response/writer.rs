@@ -2,17 +2,16 @@
 
 use std::ffi::c_void;
 use std::io;
-use std::mem::{offset_of, MaybeUninit};
+use std::mem::offset_of;
 use std::ptr;
-use std::slice;
 
 use bimetal_abi::{
     BmHeader, BmResponse, BmSlice, RESPONSE_LEASED, RESPONSE_OWNED, RESPONSE_STATIC, RESPONSE_STREAM,
     RESULT_OK, RESULT_PANIC,
 };
 use serde::Serialize;
-use sonic_rs::writer::WriteExt;
 
+use super::json;
 use super::stream::{self, ChunkStream};
 use crate::entry::guard;
 use crate::{host, runtime};
@@ -32,7 +31,7 @@ const COPIED: usize = 1024;
 /// }
 /// ```
 pub struct ResponseWriter<'a> {
-    raw: &'a mut BmResponse,
+    pub(super) raw: &'a mut BmResponse,
     failed: bool,
 }
 
@@ -171,10 +170,7 @@ impl<'a> ResponseWriter<'a> {
     /// }
     /// ```
     pub fn write_json<T: Serialize + ?Sized>(&mut self, value: &T) {
-        let mut lent = Lent::new(self);
-        let written = sonic_rs::to_writer(&mut lent, value);
-        lent.settle();
-        if let Err(error) = written {
+        if let Err(error) = json::append(self, value) {
             self.fail(&error.to_string());
         }
     }
@@ -256,7 +252,7 @@ impl<'a> ResponseWriter<'a> {
 
     /// The place behind what is written, with room for `additional` bytes.
     #[inline]
-    fn spare(&mut self, additional: usize) -> Option<*mut u8> {
+    pub(super) fn spare(&mut self, additional: usize) -> Option<*mut u8> {
         if self.raw.kind != RESPONSE_LEASED {
             return None;
         }
@@ -293,92 +289,6 @@ impl io::Write for ResponseWriter<'_> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The lent buffer while a value is serialized into it: what each piece needs is at hand, and the response learns of all at once.
-struct Lent<'w, 'a> {
-    writer: &'w mut ResponseWriter<'a>,
-    /// Where the next byte goes.
-    next: *mut u8,
-    /// How many bytes there is room for.
-    room: usize,
-}
-
-impl<'w, 'a> Lent<'w, 'a> {
-    fn new(writer: &'w mut ResponseWriter<'a>) -> Lent<'w, 'a> {
-        let mut lent = Lent { writer, next: ptr::null_mut(), room: 0 };
-        lent.look();
-        lent
-    }
-
-    /// Takes the place behind what is written, if the response has the lent buffer.
-    fn look(&mut self) {
-        match self.writer.spare(0) {
-            Some(spare) => (self.next, self.room) = (spare, self.writer.raw.cap - self.writer.raw.len),
-            None => self.room = 0,
-        }
-    }
-
-    /// Tells the response how much is written.
-    fn settle(&mut self) {
-        if self.writer.raw.kind == RESPONSE_LEASED {
-            // The room is what is left of the buffer.
-            self.writer.raw.len = self.writer.raw.cap - self.room;
-        }
-    }
-
-    /// Has room made for `additional` bytes.
-    #[cold]
-    fn grow(&mut self, additional: usize) -> io::Result<()> {
-        self.settle();
-        self.writer.spare(additional).ok_or(io::ErrorKind::OutOfMemory)?;
-        self.look();
-        Ok(())
-    }
-}
-
-impl io::Write for Lent<'_, '_> {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.len() > self.room {
-            self.grow(bytes.len())?;
-        }
-        // SAFETY: there is room for so many bytes from `next`, in the host's buffer, which holds nothing of ours.
-        unsafe {
-            ptr::copy_nonoverlapping(bytes.as_ptr(), self.next, bytes.len());
-            self.next = self.next.add(bytes.len());
-        }
-        self.room -= bytes.len();
-        Ok(bytes.len())
-    }
-
-    #[inline]
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write(bytes).map(|_| ())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl WriteExt for Lent<'_, '_> {
-    #[inline]
-    fn reserve_with(&mut self, additional: usize) -> io::Result<&mut [MaybeUninit<u8>]> {
-        if additional > self.room {
-            self.grow(additional)?;
-        }
-        // SAFETY: room for so many bytes, lent for writing, borrowed like `self`.
-        Ok(unsafe { slice::from_raw_parts_mut(self.next.cast(), additional) })
-    }
-
-    #[inline]
-    unsafe fn flush_len(&mut self, additional: usize) -> io::Result<()> {
-        // SAFETY: by the contract so many bytes were reserved, and written.
-        self.next = unsafe { self.next.add(additional) };
-        self.room -= additional;
         Ok(())
     }
 }
