@@ -303,6 +303,9 @@ class RouteCall:
     def respond(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes | memoryview) -> bool:
         """Send a whole response. False, and nothing is sent, where the body is not as long as its headers say."""
 
+    def flush(self) -> None:
+        """Send at once what has been answered: something else of the request runs now."""
+
     def in_thread(self, function: Callable[..., Any], arguments: dict[str, Any]) -> _Thread:
         """Have `function(**arguments)` called on a runner thread, in a copy of the context. On the event loop only."""
 

@@ -118,8 +118,10 @@ impl Drive {
                 ending.begins(Instant::now());
             }
         }
-        let result = step(self.coroutine.bind(py));
-        self.take_step(py, result)
+        self.side.step(py, || {
+            let result = step(self.coroutine.bind(py));
+            self.take_step(py, result)
+        })
     }
 
     fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
@@ -138,18 +140,21 @@ impl Drive {
         traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         let coroutine = self.coroutine.bind(py);
-        let thrown = match (value, traceback) {
-            (None, None) => coroutine.call_method1("throw", (kind,)),
-            _ => coroutine.call_method1("throw", (kind, value, traceback)),
-        };
-        let result = match thrown {
-            Ok(value) => Ok(Step::Yielded(value.unbind())),
-            Err(error) if error.is_instance_of::<PyStopIteration>(py) => {
-                Ok(Step::Returned(error.value(py).getattr("value")?.unbind()))
-            }
-            Err(error) => Err(error),
-        };
-        match self.take_step(py, result)? {
+        let stepped = self.side.step(py, || {
+            let thrown = match (value, traceback) {
+                (None, None) => coroutine.call_method1("throw", (kind,)),
+                _ => coroutine.call_method1("throw", (kind, value, traceback)),
+            };
+            let result = match thrown {
+                Ok(value) => Ok(Step::Yielded(value.unbind())),
+                Err(error) if error.is_instance_of::<PyStopIteration>(py) => {
+                    Ok(Step::Returned(error.value(py).getattr("value")?.unbind()))
+                }
+                Err(error) => Err(error),
+            };
+            self.take_step(py, result)
+        });
+        match stepped? {
             Some(value) => Ok(value),
             None => Err(PyStopIteration::new_err(())),
         }

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use bimetal_runtime::lane::{Limits, Mailbox, Refusal};
+use bimetal_runtime::lane::{Burst, Limits, Mailbox, Refusal};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -21,7 +21,7 @@ use crate::imports;
 
 /// Jobs started in one turn of the loop at most, and for how long: then timers and sockets have theirs.
 const BATCH: usize = 32;
-const BATCH_TIME: Duration = Duration::from_micros(200);
+const BATCH_TIME: Duration = Duration::from_millis(1);
 /// Jobs that may wait for the loop.
 const MAX_WAITING: usize = 16_384;
 
@@ -107,6 +107,8 @@ impl Wake for LoopWaker {
 pub(crate) struct LoopSide {
     event_loop: Py<PyAny>,
     create_future: Py<PyAny>,
+    call_soon: Py<PyAny>,
+    end_burst: Py<EndBurst>,
     task_arguments: Py<PyDict>,
     is_eager: bool,
     port: Arc<LoopPort>,
@@ -131,6 +133,8 @@ impl LoopSide {
         }
         Ok(Arc::new(LoopSide {
             create_future: event_loop.getattr("create_future")?.unbind(),
+            call_soon: event_loop.getattr("call_soon")?.unbind(),
+            end_burst: Py::new(py, EndBurst)?,
             event_loop: event_loop.clone().unbind(),
             task_arguments: task_arguments.unbind(),
             is_eager,
@@ -149,13 +153,14 @@ impl LoopSide {
 
     /// Has the loop call the drain whenever the bell rings.
     pub(crate) fn listen(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
-        let drain = Bound::new(py, Drain { side: OnceLock::from(Arc::clone(self)) })?;
+        let drain = Drain { side: OnceLock::from(Arc::clone(self)), goes_on: AtomicBool::new(false) };
         self.event_loop.call_method1(py, intern!(py, "add_reader"), (self.port.ear.as_raw_fd(), drain))?;
         Ok(())
     }
 
     /// Has the loop forget us.
     pub(crate) fn deafen(&self, py: Python<'_>) -> PyResult<()> {
+        Burst::end();
         if !self.event_loop.call_method0(py, intern!(py, "is_closed"))?.is_truthy(py)? {
             self.event_loop.call_method1(py, intern!(py, "remove_reader"), (self.port.ear.as_raw_fd(),))?;
         }
@@ -222,11 +227,30 @@ impl LoopSide {
         Ok(())
     }
 
-    fn drain(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+    /// Runs a step of a task. The answers of all steps in this turn of the loop are sent together, at the beginning of the next.
+    pub(crate) fn step<R>(&self, py: Python<'_>, step: impl FnOnce() -> R) -> R {
+        let burst = Burst::begin();
+        let result = step();
+        if burst.is_awaited() {
+            match self.call_soon.call1(py, (&self.end_burst,)) {
+                Ok(_) => burst.keep(),
+                // A loop that is closed has no next turn.
+                Err(_) => drop(burst),
+            }
+        }
+        result
+    }
+
+    /// Takes the byte that the bell has sent.
+    fn hear(&self) {
         let mut bytes = [0; 64];
-        // Nothing to read: another turn has heard this bell already.
         let _ = (&self.port.ear).read(&mut bytes);
-        self.port.mailbox.answer();
+    }
+
+    /// One turn of the mailbox. Whether another has to follow: the bell will not ring for what is left.
+    fn drain(self: &Arc<Self>, py: Python<'_>) -> bool {
+        // Tasks that end at once are answered together.
+        let _burst = Burst::begin();
         let started = Instant::now();
         let mut now = started;
         for _ in 0..BATCH {
@@ -237,34 +261,55 @@ impl LoopSide {
                     task.refuse(Refusal::TooOld);
                 }
                 Some(Letter::Task(_, task)) => task.start(py, self, now),
-                Some(Letter::Ready(wait)) => self.ready(py, wait)?,
-                None => return Ok(()),
+                Some(Letter::Ready(wait)) => {
+                    if let Err(error) = self.ready(py, wait) {
+                        error.write_unraisable(py, None);
+                    }
+                }
+                None => return self.port.mailbox.rest(),
             }
             now = Instant::now();
             if now.saturating_duration_since(started) > BATCH_TIME {
                 break;
             }
         }
-        if !self.port.mailbox.is_empty() {
-            self.port.mailbox.ring();
-        }
-        Ok(())
+        true
     }
 }
 
-/// What the loop calls when the bell rings.
+/// What the loop calls when the answers of its last turn are to be sent.
+#[pyclass(frozen, module = "bimetal._core")]
+struct EndBurst;
+
+#[pymethods]
+impl EndBurst {
+    fn __call__(&self) {
+        Burst::end();
+    }
+}
+
+/// What the loop calls when the bell rings, and in its next turn where one was not enough.
 #[pyclass(frozen, module = "bimetal._core")]
 struct Drain {
     side: OnceLock<Arc<LoopSide>>,
+    /// Whether the next call is one that it has asked for itself. No bell rings before that.
+    goes_on: AtomicBool,
 }
 
 #[pymethods]
 impl Drain {
-    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        match self.side.get() {
-            Some(side) => side.drain(py),
-            None => Ok(()),
+    fn __call__(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        let Some(side) = this.side.get() else { return Ok(()) };
+        if !this.goes_on.swap(false, Ordering::Relaxed) {
+            side.hear();
         }
+        if side.drain(py) {
+            // Cheaper than the bell, which would be written and read.
+            this.goes_on.store(true, Ordering::Relaxed);
+            side.call_soon.call1(py, (slf,))?;
+        }
+        Ok(())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

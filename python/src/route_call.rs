@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bimetal_runtime::http::{header, StatusCode};
-use bimetal_runtime::lane::Refusal;
+use bimetal_runtime::lane::{Burst, Refusal};
 use bimetal_runtime::{Head, Response};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -278,6 +278,11 @@ impl RouteCall {
             }
         }
         self.answer(Response::new(status).with_headers(headers).with_body(body)).map(|()| true)
+    }
+
+    /// Sends at once what has been answered: something else of the request runs now.
+    fn flush(&self) {
+        Burst::flush();
     }
 
     /// Has `function(**arguments)` called on a runner thread. On the loop only.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from harness.compare import Pair, ask, assert_same
@@ -27,6 +29,18 @@ def test_the_client_has_the_response_first(pair: Pair, target: str) -> None:
             ask(server.port, "GET", f"/open/{name}")
             server.wait_output(f"~ exit {name}\n")
     assert_same(*replies)
+
+
+@pytest.mark.bimetal_only
+@pytest.mark.parametrize("kind", ["exit", "background"])
+def test_what_blocks_the_loop_after_a_response_does_not_hold_it_back(pair: Pair, kind: str) -> None:
+    """Under uvicorn it does: uvloop writes at the end of its turn."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        assert ask(pair.ours.port, "GET", f"/blocking-{kind}/{port}").json() == port
+        blocking, _ = listening.accept()
+        with blocking:
+            blocking.send(b".")
 
 
 @pytest.mark.parametrize("kind", ["exit", "background"])

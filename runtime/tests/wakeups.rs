@@ -95,10 +95,14 @@ fn the_bell_of_a_mailbox_is_never_missed() {
     let own = mailbox.clone();
     let consumer = thread::spawn(move || loop {
         ringing.recv().unwrap();
-        own.answer();
-        while let Some(item) = own.take() {
-            let Some(job) = item else { return };
-            job();
+        loop {
+            while let Some(item) = own.take() {
+                let Some(job) = item else { return };
+                job();
+            }
+            if !own.rest() {
+                break;
+            }
         }
     });
     let posted: usize = thread::scope(|scope| {

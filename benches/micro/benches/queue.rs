@@ -92,10 +92,10 @@ fn mailbox(criterion: &mut Criterion) {
             for item in 0..ITEMS {
                 mailbox.post(black_box(item)).expect("there is room");
             }
-            mailbox.answer();
             while let Some(item) = mailbox.take() {
                 black_box(item);
             }
+            assert!(!mailbox.rest(), "nobody else posts");
         });
     });
     let (sender, receiver) = mpsc::sync_channel(1024);

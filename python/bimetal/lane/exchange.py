@@ -219,6 +219,7 @@ class Exchange:
             background = response.background
             if background is not None:
                 await self.enter_loop()
+                call.flush()
                 await background()
             return
         await self.enter_loop()

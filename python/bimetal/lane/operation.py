@@ -219,6 +219,7 @@ class Operation:
                 exchange.note_stacks()
                 response = await answer(exchange)
             await exchange.deliver(response)
+            exchange.call.flush()
             sent = True
         if not sent:
             raise FastAPIError(_NOT_AWAITED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 
@@ -51,6 +52,31 @@ def background_of(kind: str, name: str, tasks: BackgroundTasks) -> None:
     gates[name] = threading.Event()
     tasks.add_task(hold if kind == "sync" else hold_async, name)
     tasks.add_task(note, "exit", name)
+
+
+def block_the_loop(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=BOUND) as waiting:
+        assert waiting.recv(1) == b"."
+
+
+async def block_in_background(port: int) -> None:
+    block_the_loop(port)
+
+
+async def blocking_exit(port: int) -> AsyncIterator[int]:
+    yield port
+    block_the_loop(port)
+
+
+@app.get("/blocking-background/{port}")
+async def with_blocking_background(port: int, tasks: BackgroundTasks):
+    tasks.add_task(block_in_background, port)
+    return port
+
+
+@app.get("/blocking-exit/{port}")
+async def with_blocking_exit(port: int = Depends(blocking_exit)):
+    return port
 
 
 @app.get("/sync/sync-exit/{name}")

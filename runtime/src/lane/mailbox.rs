@@ -7,7 +7,7 @@ use super::sync::{AtomicBool, Queue};
 /// A bounded queue with a bell for its one consumer.
 ///
 /// The bell (a write to a descriptor the consumer's event loop watches, say) rings once for everything posted
-/// between two [`Mailbox::answer`]s, so a burst costs one wake.
+/// until the consumer [rests](Mailbox::rest), so a burst costs one wake, and a consumer at work none.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,8 +21,11 @@ use super::sync::{AtomicBool, Queue};
 /// mailbox.post(2).unwrap();
 /// assert_eq!(rings.load(Ordering::Relaxed), 1);
 ///
-/// mailbox.answer();
-/// assert_eq!((mailbox.take(), mailbox.take(), mailbox.take()), (Some(1), Some(2), None));
+/// assert_eq!(mailbox.take(), Some(1));
+/// mailbox.post(3).unwrap();
+/// assert_eq!((mailbox.take(), mailbox.take(), mailbox.take()), (Some(2), Some(3), None));
+/// assert!(!mailbox.rest());
+/// assert_eq!(rings.load(Ordering::Relaxed), 1);
 /// ```
 pub struct Mailbox<T> {
     queue: Queue<T>,
@@ -48,11 +51,16 @@ impl<T> Mailbox<T> {
 
     /// Posts past the limit: for what must not be lost, such as a wake-up of something that waits already.
     pub fn post_anyway(&self, item: T) {
-        self.queue.push(item);
+        self.post_silently(item);
         self.ring();
     }
 
-    /// Rings unless the bell has been rung already: the consumer, when it stops before the mailbox is empty.
+    /// The same without the bell: whoever posts so has to [ring](Mailbox::ring) afterwards.
+    pub fn post_silently(&self, item: T) {
+        self.queue.push(item);
+    }
+
+    /// Rings unless the bell has been rung already.
     pub fn ring(&self) {
         // Both sides swap, so the consumer's swap reads this one or one after it and sees the push before it.
         if !self.rung.swap(true, Ordering::AcqRel) {
@@ -60,9 +68,12 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// The consumer heard the bell. To be called before [`Mailbox::take`]: an item posted after it rings again.
-    pub fn answer(&self) {
+    /// The consumer has found the mailbox empty: whatever is posted from now on rings. True when something was posted before
+    /// that and nobody will ring for it: then the consumer goes on as if the bell had been rung.
+    #[must_use = "what was posted meanwhile would be left behind"]
+    pub fn rest(&self) -> bool {
         self.rung.swap(false, Ordering::AcqRel);
+        !self.queue.is_empty() && !self.rung.swap(true, Ordering::AcqRel)
     }
 
     /// The next item. One consumer only.
@@ -110,9 +121,13 @@ mod model {
                 }
                 *rung = false;
                 drop(rung);
-                mailbox.answer();
-                while mailbox.take().is_some() {
-                    seen += 1;
+                loop {
+                    while mailbox.take().is_some() {
+                        seen += 1;
+                    }
+                    if !mailbox.rest() {
+                        break;
+                    }
                 }
             }
             for poster in posters {

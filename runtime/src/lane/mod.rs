@@ -13,6 +13,7 @@ mod wakes;
 pub use mailbox::Mailbox;
 #[cfg(not(bimetal_loom))]
 pub use runners::{Batch, Demand, Limits, Refusal, Runners, Work};
+pub use wakes::Burst;
 pub(crate) use wakes::Wakes;
 
 use std::future::Future;

@@ -1,11 +1,12 @@
-//! Two threads wake tasks of a worker that sleeps on its bell alone: were a wake-up lost, loom would report a deadlock.
+//! Two threads, one of them in a burst, wake tasks of a worker that sleeps on its bell alone: were a wake-up lost, loom would
+//! report a deadlock.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc as Shared;
 use std::task::{Context, Wake, Waker};
 
 use super::super::sync::{lock, Arc, Condvar, Mutex};
-use super::Wakes;
+use super::{Burst, Wakes};
 
 /// The worker's event loop: whether the postman is to run.
 struct Bell(Arc<(Mutex<bool>, Condvar)>);
@@ -34,9 +35,12 @@ fn every_wake_up_is_delivered() {
         let (wakes, task) = (Wakes::new(), Shared::<Task>::default());
         let _ = wakes.deliver(&mut Context::from_waker(&postman));
         let wakers: Vec<_> = (0..2)
-            .map(|_| {
+            .map(|thread| {
                 let waker = wakes.gathering(&Waker::from(task.clone()));
-                loom::thread::spawn(move || waker.wake())
+                loom::thread::spawn(move || {
+                    let _burst = (thread == 0).then(Burst::begin);
+                    waker.wake();
+                })
             })
             .collect();
         while task.0.load(Ordering::SeqCst) < 2 {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
-use super::Wakes;
+use super::{Burst, Wakes};
 
 #[derive(Default)]
 struct Count(AtomicUsize);
@@ -62,6 +62,90 @@ fn nobody_rings_while_the_postman_is_on_its_way() {
     assert_eq!((postman.get(), task.get()), (3, 2));
     from_elsewhere(&waker);
     assert_eq!(postman.get(), 4);
+}
+
+#[test]
+fn a_burst_rings_at_its_end() {
+    let (wakes, postman, task, waker) = worker();
+    let (others, other_postman, other_task, other_waker) = worker();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let burst = Burst::begin();
+            let inner = Burst::begin();
+            waker.wake_by_ref();
+            drop(inner);
+            waker.wake_by_ref();
+            other_waker.wake_by_ref();
+            assert_eq!((postman.get(), other_postman.get()), (0, 0));
+            drop(burst);
+            assert_eq!((postman.get(), other_postman.get()), (1, 1));
+            waker.wake_by_ref();
+        });
+    });
+    let _ = (deliver(&wakes, &postman), deliver(&others, &other_postman));
+    assert_eq!((task.get(), other_task.get()), (3, 1));
+}
+
+#[test]
+fn a_burst_that_is_kept_ends_when_it_is_told_to() {
+    let (_wakes, postman, _task, waker) = worker();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let burst = Burst::begin();
+            assert!(!burst.is_awaited());
+            waker.wake_by_ref();
+            assert!(burst.is_awaited());
+            burst.keep();
+            let within = Burst::begin();
+            waker.wake_by_ref();
+            assert!(!within.is_awaited());
+            drop(within);
+            assert_eq!(postman.get(), 0);
+            Burst::end();
+            assert_eq!(postman.get(), 1);
+            Burst::end();
+        });
+    });
+}
+
+#[test]
+fn a_burst_goes_on_when_it_is_flushed() {
+    let (wakes, postman, _task, waker) = worker();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            Burst::flush();
+            let burst = Burst::begin();
+            waker.wake_by_ref();
+            Burst::flush();
+            assert_eq!(postman.get(), 1);
+            assert!(!burst.is_awaited());
+            // On a thread of its own: whoever delivers is the worker.
+            thread::scope(|worker| {
+                worker.spawn(|| [deliver(&wakes, &postman), deliver(&wakes, &postman)]);
+            });
+            let before = postman.get();
+            waker.wake_by_ref();
+            assert_eq!(postman.get(), before);
+            drop(burst);
+            assert_eq!(postman.get(), before + 1);
+        });
+    });
+}
+
+#[test]
+fn a_burst_holds_nobody_else_back() {
+    let (wakes, postman, task, waker) = worker();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let _burst = Burst::begin();
+            waker.wake_by_ref();
+            let waker = waker.clone();
+            thread::spawn(move || waker.wake()).join().unwrap();
+            assert_eq!(postman.get(), 1);
+            let _ = deliver(&wakes, &postman);
+            assert_eq!(task.get(), 2);
+        });
+    });
 }
 
 #[test]
