@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bimetal_runtime::lane::Runners;
 use bimetal_runtime::{Answer, Handler, LaneKind, Request};
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::application::Application;
@@ -52,7 +53,7 @@ impl Handler for CompiledHandler {
     fn call(&self, mut request: Request) -> Answer {
         let lanes = Arc::clone(&self.lanes);
         let (body, refused) = if request.has_unread_body() {
-            let (chunks, refused) = stream_body(&mut request);
+            let (chunks, refused) = stream_body(request.take_body(), Bytes::new());
             (Incoming::Stream(chunks), Some(refused))
         } else {
             (Incoming::Full(request.body().clone()), None)

@@ -81,6 +81,23 @@ def test_request_messages(port: int, body: bytes | tuple[bytes, ...] | None) -> 
     assert get(port, "/notes?http.disconnect").json() == ["http.disconnect"]
 
 
+def test_a_body_that_comes_with_its_head_is_one_message(port: int) -> None:
+    head = b"POST /messages HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n"
+    chunked = b"POST /messages HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    for request in (head + b"abc", chunked + b"1\r\na\r\n2\r\nbc\r\n0\r\n\r\n"):
+        with Connection(port) as connection:
+            connection.send(request)
+            seen = connection.read_reply().json()
+            assert (seen["size"], seen["count"]) == (3, 1)
+        assert get(port, "/notes?http.disconnect").json() == ["http.disconnect"]
+
+
+def test_the_application_does_not_wait_for_a_body(port: int) -> None:
+    with Connection(port) as connection:
+        connection.send(b"POST /values HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\na")
+        assert connection.read_reply().status == 200
+
+
 def test_after_a_disconnect(port: int) -> None:
     with Connection(port) as connection:
         connection.send_request("GET", "/after-disconnect")

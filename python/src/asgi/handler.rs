@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use bimetal_runtime::http::{spawn_local, websocket, StatusCode};
+use bimetal_runtime::http::{spawn_local, websocket, BodyReader, StatusCode};
 use bimetal_runtime::{Answer, Handler, Head, Request, Response};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +16,8 @@ use crate::responder::Responder;
 
 /// Chunks of a request body that may wait for the application.
 const CHUNKS_AHEAD: usize = 16;
+/// A body up to this size, in bytes, is given to the application as one message if it came with the head.
+const SMALL_BODY: usize = 64 * 1024;
 /// Messages of a WebSocket that may wait for the application.
 const MESSAGES_AHEAD: usize = 32;
 /// Largest WebSocket message in bytes, as uvicorn has it.
@@ -42,15 +44,29 @@ async fn http(lanes: Arc<Lanes>, mut request: Request) -> Response {
     if !has_body(&head) {
         return exchange(&lanes, head, Incoming::Full(Bytes::new())).await;
     }
-    let (incoming, refused) = stream_body(&mut request);
-    unless_refused(refused, exchange(&lanes, head, Incoming::Stream(incoming))).await
+    let mut body = request.take_body();
+    match body.arrived(SMALL_BODY).await {
+        Ok((bytes, true)) => exchange(&lanes, head, Incoming::Full(bytes)).await,
+        Ok((first, false)) => {
+            let (incoming, refused) = stream_body(body, first);
+            unless_refused(refused, exchange(&lanes, head, Incoming::Stream(incoming))).await
+        }
+        Err(error) => Response::from(&error),
+    }
 }
 
-/// Reads the request's body chunk by chunk. The second end has an answer when something is wrong with the body.
-pub(crate) fn stream_body(request: &mut Request) -> (mpsc::Receiver<Bytes>, oneshot::Receiver<Response>) {
+/// Reads a request's body chunk by chunk, after what has come of it already. The second end has an answer when something is
+/// wrong with the body.
+pub(crate) fn stream_body(
+    mut body: BodyReader,
+    first: Bytes,
+) -> (mpsc::Receiver<Bytes>, oneshot::Receiver<Response>) {
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let (refuse, refused) = oneshot::channel();
-    let mut body = request.take_body();
+    if !first.is_empty() {
+        // The channel is new: there is room.
+        let _ = sender.try_send(first);
+    }
     // Of its own, as the application may answer before it has read everything, and read on while it answers.
     spawn_local(async move {
         while let Some(chunk) = body.chunk().await {

@@ -49,7 +49,7 @@ async def messages(scope, receive, send):
         sizes += len(message.get("body", b""))
         if not message.get("more_body", False):
             break
-    await answer(send, {"first": seen[0], "last": seen[-1], "size": sizes})
+    await answer(send, {"first": seen[0], "last": seen[-1], "size": sizes, "count": len(seen)})
     notes.append((await receive())["type"])
 
 

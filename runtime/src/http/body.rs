@@ -1,8 +1,10 @@
 //! Bodies: a response's (may cross threads) and a request's (stays on its I/O worker).
 
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::Poll;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 
 use crate::Error;
@@ -63,6 +65,76 @@ pub struct BodyReader {
 impl BodyReader {
     /// The next chunk; `None` at the end.
     pub async fn chunk(&mut self) -> Option<Result<Bytes, Error>> {
-        std::future::poll_fn(|cx| self.inner.as_mut().poll_next(cx)).await
+        poll_fn(|cx| self.inner.as_mut().poll_next(cx)).await
+    }
+
+    /// What came of the body together with the head: all of it, usually, where it is small. Whether it is all, too.
+    ///
+    /// It does not wait for the client, and stops once it has `enough` bytes.
+    pub async fn arrived(&mut self, enough: usize) -> Result<(Bytes, bool), Error> {
+        let mut body = Collected::default();
+        let mut looks = 0;
+        poll_fn(|cx| {
+            while body.len() < enough {
+                match self.inner.as_mut().poll_next(cx) {
+                    Poll::Ready(Some(Ok(chunk))) => body.push(chunk),
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                    Poll::Ready(None) => return Poll::Ready(Ok(true)),
+                    // The connection's task looks after the handler twice before it comes to the bytes behind the head.
+                    Poll::Pending if looks < 2 => {
+                        looks += 1;
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    Poll::Pending => break,
+                }
+            }
+            Poll::Ready(Ok(false))
+        })
+        .await
+        .map(|is_whole| (body.finish(), is_whole))
+    }
+}
+
+/// A body so far. One chunk, the usual case, is not copied.
+#[derive(Default)]
+pub(crate) enum Collected {
+    #[default]
+    Nothing,
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Collected {
+    pub(crate) fn push(&mut self, chunk: Bytes) {
+        *self = match std::mem::take(self) {
+            Collected::Nothing => Collected::One(chunk),
+            Collected::One(first) => {
+                let mut all = BytesMut::with_capacity((first.len() + chunk.len()) * 2);
+                all.extend_from_slice(&first);
+                all.extend_from_slice(&chunk);
+                Collected::Many(all)
+            }
+            Collected::Many(mut all) => {
+                all.extend_from_slice(&chunk);
+                Collected::Many(all)
+            }
+        };
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Collected::Nothing => 0,
+            Collected::One(bytes) => bytes.len(),
+            Collected::Many(bytes) => bytes.len(),
+        }
+    }
+
+    pub(crate) fn finish(self) -> Bytes {
+        match self {
+            Collected::Nothing => Bytes::new(),
+            Collected::One(bytes) => bytes,
+            Collected::Many(bytes) => bytes.freeze(),
+        }
     }
 }

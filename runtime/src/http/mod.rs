@@ -26,6 +26,7 @@ pub use actix_http::header::{self, HeaderName, HeaderValue};
 pub use actix_http::{Method, StatusCode, Version};
 
 pub use address::Address;
+pub(crate) use body::Collected;
 pub use body::{Body, BodyReader, ByteStream};
 pub use errand::Errand;
 pub use forwarded::{Forwarded, TrustedProxies};

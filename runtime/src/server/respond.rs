@@ -7,12 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{ready, Context, Poll};
 
-use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 
 use super::exchange::{Exchange, Routed};
 use crate::error::panic_message;
-use crate::http::{Body, Framing, Incoming, Outgoing, Request, Response, StatusCode};
+use crate::http::{Body, Collected, Framing, Incoming, Outgoing, Request, Response, StatusCode};
 use crate::lane::Answer;
 use crate::routing::Route;
 use crate::Error;
@@ -60,13 +59,6 @@ pub(super) enum Then {
     Answer(Response),
 }
 
-/// A body so far. One chunk, the usual case, is not copied.
-enum Collected {
-    Nothing,
-    One(Bytes),
-    Many(BytesMut),
-}
-
 impl Respond {
     /// Answers with `response`.
     pub(super) fn with(
@@ -101,7 +93,12 @@ impl Respond {
     pub(super) fn read(mut next: Next, framing: Framing) -> Respond {
         let incoming = Some(next.request.take_incoming());
         next.exchange.waits();
-        Respond::Reading(Box::new(Reading { incoming, body: Collected::Nothing, next: Some(next), framing }))
+        Respond::Reading(Box::new(Reading {
+            incoming,
+            body: Collected::default(),
+            next: Some(next),
+            framing,
+        }))
     }
 }
 
@@ -167,36 +164,10 @@ impl Reading {
             (None, Then::Answer(response)) => Respond::with(response, framing, exchange, None),
             (None, Then::HandleWithoutBody(route)) => Respond::handle(route, request, framing, exchange),
             (None, Then::Handle(route)) => {
-                request.set_body(std::mem::replace(&mut self.body, Collected::Nothing).finish());
+                request.set_body(std::mem::take(&mut self.body).finish());
                 Respond::handle(route, request, framing, exchange)
             }
         })
-    }
-}
-
-impl Collected {
-    fn push(&mut self, chunk: Bytes) {
-        *self = match std::mem::replace(self, Collected::Nothing) {
-            Collected::Nothing => Collected::One(chunk),
-            Collected::One(first) => {
-                let mut all = BytesMut::with_capacity((first.len() + chunk.len()) * 2);
-                all.extend_from_slice(&first);
-                all.extend_from_slice(&chunk);
-                Collected::Many(all)
-            }
-            Collected::Many(mut all) => {
-                all.extend_from_slice(&chunk);
-                Collected::Many(all)
-            }
-        };
-    }
-
-    fn finish(self) -> Bytes {
-        match self {
-            Collected::Nothing => Bytes::new(),
-            Collected::One(bytes) => bytes,
-            Collected::Many(bytes) => bytes.freeze(),
-        }
     }
 }
 
