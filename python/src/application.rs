@@ -7,6 +7,7 @@ use parking_lot::{Mutex, RwLock};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::asgi::scope::LastAddress;
 use crate::errors::exception;
 use crate::event_loop::LoopSide;
 use crate::imports;
@@ -30,6 +31,9 @@ pub(crate) struct Application {
     pub(crate) busy: AtomicUsize,
     /// The prefix under which a proxy serves the application.
     pub(crate) root_path: String,
+    /// Of the clients, and of the server.
+    pub(crate) last_peer: LastAddress,
+    pub(crate) last_local: LastAddress,
 }
 
 impl Application {

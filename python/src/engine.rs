@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use crate::application::Application;
 use crate::asgi::handler::AsgiHandler;
 use crate::asgi::lifespan;
+use crate::asgi::scope::LastAddress;
 use crate::awaitable::{pending, Awaitable, Outcome};
 use crate::edge::EdgeLayer;
 use crate::errors::{at_route, from_runtime, BimetalError};
@@ -125,6 +126,8 @@ impl Engine {
             routes: RwLock::new(Arc::from([])),
             on_exception,
             root_path: root_path.trim_end_matches('/').to_owned(),
+            last_peer: LastAddress::default(),
+            last_local: LastAddress::default(),
         });
         let port = LoopPort::new()
             .map_err(|error| BimetalError::new_err(format!("cannot make a socket pair: {error}")))?;

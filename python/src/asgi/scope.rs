@@ -1,12 +1,13 @@
 //! The head of a request as an ASGI scope, key for key what uvicorn gives.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bimetal_runtime::http::{Address, Version};
 use bimetal_runtime::Head;
+use parking_lot::Mutex;
 use percent_encoding::percent_encode;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use pyo3::{intern, IntoPyObjectExt};
 
 use crate::application::Application;
@@ -16,19 +17,41 @@ const HTTP_SPEC: &str = "2.3";
 /// The WebSocket part.
 const WEBSOCKET_SPEC: &str = "2.4";
 
-fn address<'py>(py: Python<'py>, address: Option<SocketAddr>) -> PyResult<Bound<'py, PyAny>> {
-    match address {
-        Some(address) => (address.ip().to_string(), address.port()).into_bound_py_any(py),
-        None => Ok(py.None().into_bound(py)),
+/// The text of the last IP address: behind a proxy, and for the server's own, the next one is the same.
+#[derive(Default)]
+pub(crate) struct LastAddress(Mutex<Option<(IpAddr, Py<PyString>)>>);
+
+impl LastAddress {
+    fn text<'py>(&self, py: Python<'py>, ip: IpAddr) -> Bound<'py, PyString> {
+        let last = self.0.lock().as_ref().filter(|(of, _)| *of == ip).map(|(_, text)| text.clone_ref(py));
+        if let Some(text) = last {
+            return text.into_bound(py);
+        }
+        let text = PyString::new(py, &ip.to_string());
+        let before = self.0.lock().replace((ip, text.clone().unbind()));
+        // Not under the lock.
+        drop(before);
+        text
+    }
+
+    fn scope<'py>(&self, py: Python<'py>, address: Option<SocketAddr>) -> PyResult<Bound<'py, PyAny>> {
+        match address {
+            Some(address) => (self.text(py, address.ip()), address.port()).into_bound_py_any(py),
+            None => Ok(py.None().into_bound(py)),
+        }
     }
 }
 
-fn server<'py>(py: Python<'py>, local: Option<&Address>) -> PyResult<Bound<'py, PyAny>> {
+fn server<'py>(
+    py: Python<'py>,
+    application: &Application,
+    local: Option<&Address>,
+) -> PyResult<Bound<'py, PyAny>> {
     match local {
         // The path as text, and not as a `pathlib.Path`.
         Some(Address::Unix(path)) => (path.as_os_str(), py.None()).into_bound_py_any(py),
-        Some(Address::Inet(local)) => address(py, Some(*local)),
-        None => address(py, None),
+        Some(Address::Inet(local)) => application.last_local.scope(py, Some(*local)),
+        None => Ok(py.None().into_bound(py)),
     }
 }
 
@@ -49,10 +72,10 @@ fn common<'py>(
         _ => intern!(py, "1.1"),
     };
     scope.set_item(intern!(py, "http_version"), version)?;
-    scope.set_item(intern!(py, "server"), server(py, head.local.as_ref())?)?;
+    scope.set_item(intern!(py, "server"), server(py, application, head.local.as_ref())?)?;
     let client = match &head.client {
         Some(client) => client.into_bound_py_any(py)?,
-        None => address(py, head.peer)?,
+        None => application.last_peer.scope(py, head.peer)?,
     };
     scope.set_item(intern!(py, "client"), client)?;
     let root_path = &application.root_path;
