@@ -88,10 +88,12 @@ class Inner:
 
     async def until_response(self) -> Passed:
         """Wait until there is a response. Raises what the layers raise before."""
-        await self._leave_runner()
+        if self._thread is not None:
+            await self._leave_runner()
         info = None
         while True:
-            await self._wait()
+            if self._response is None:
+                await self._wait()
             if self._response is not None:
                 # Not kept: the response knows this object, and a cycle of the two would be left to the collector.
                 response, self._response = self._response, None
@@ -140,7 +142,8 @@ class Inner:
     async def to_end(self) -> None:
         """Wait for the end, now that the outer response was sent. Raises what the layers raise, unless they have."""
         self._let_go()
-        await self._leave_runner()
+        if self._thread is not None:
+            await self._leave_runner()
         task = self._task
         if task is not None and not task.done():
             try:
@@ -155,7 +158,8 @@ class Inner:
     async def cancel(self) -> None:
         """End the layers: their response will not be sent."""
         self.sent = True
-        await self._leave_runner()
+        if self._thread is not None:
+            await self._leave_runner()
         task = self._task
         if task is not None:
             task.cancel()
@@ -200,8 +204,6 @@ class Inner:
 
     async def _leave_runner(self) -> None:
         """Wait until what was started on a runner has ended, or goes on here."""
-        if self._thread is None:
-            return
         goes_on, self._failure = await self._thread.wait()
         coroutine, self._thread, self._coroutine = self._coroutine, None, None
         if goes_on:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -149,15 +149,16 @@ class Operation:
         """Whether a form may be read: as the route's body, or by FastAPI's own handler."""
         return self.handler is not None or (self.body is not None and self.body.form)
 
-    async def run(self, call: RouteCall) -> None:
+    def run(self, call: RouteCall) -> Coroutine[Any, Any, None]:
         """Answer a request."""
         within = self.site.within
         if within.tracing is not None:
-            await within.tracing.run(call, self)
-            return
+            return within.tracing.run(call, self)
         if within.stack is not None:
-            await within.stack.run(call, self, within.at_edge)
-            return
+            return within.stack.run(call, self, within.at_edge)
+        return self._run(call)
+
+    async def _run(self, call: RouteCall) -> None:
         exchange = Exchange(self.site, call)
         try:
             await self.serve(exchange)
@@ -189,9 +190,9 @@ class Operation:
             await exchange.enter_loop()
             raise
 
-    async def serve(self, exchange: Exchange) -> None:
+    def serve(self, exchange: Exchange) -> Awaitable[None]:
         """Answer an exchange, with the application's exception handlers. Raises what these do not handle."""
-        await self._serve(exchange, self._answer)
+        return self._serve(exchange, self._answer)
 
     async def _serve(self, exchange: Exchange, answer: Callable[[Exchange], Awaitable[Response | Encoded]]) -> None:
         errors = self.site.errors

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -84,11 +84,14 @@ class Stack:
         else:
             await self._layers(exchange, operation, done - self._asgi_layers)
 
-    async def _layers(self, exchange: Exchange, operation: Operation, number: int) -> None:
+    def _layers(self, exchange: Exchange, operation: Operation, number: int) -> Coroutine[Any, Any, None]:
         """The layers from `number` inwards, and the operation."""
         if number < len(self._dispatches):
-            await self._dispatch(exchange, operation, number)
-        elif exchange.call.is_routed_here(exchange.scope):
+            return self._dispatch(exchange, operation, number)
+        return self._operation(exchange, operation)
+
+    async def _operation(self, exchange: Exchange, operation: Operation) -> None:
+        if exchange.call.is_routed_here(exchange.scope):
             exchange.settle_in()
             await operation.serve(exchange)
         else:
@@ -105,14 +108,14 @@ class Stack:
             inner = self._inner(exchange, request, operation, number)
             runs.append(inner)
             response = await inner.until_response()
-            if not all(earlier.is_read for earlier in runs[:-1]):
+            if len(runs) > 1 and not all(earlier.is_read for earlier in runs[:-1]):
                 # The messages of both would come through one stream: Starlette finds a body in a head's place.
                 raise AssertionError
             return response
 
         try:
             response = await self._dispatches[number](request, call_next)
-            exchange.is_over = all(inner.is_over for inner in runs)
+            exchange.is_over = runs[0].is_over if len(runs) == 1 else all(inner.is_over for inner in runs)
             await exchange.deliver(response)
         except BaseException:
             for inner in runs:
