@@ -100,7 +100,10 @@ mod model {
     /// The consumer sleeps on the bell alone: were a wake lost, loom would report a deadlock.
     #[test]
     fn no_item_is_left_behind() {
-        loom::model(|| {
+        // All interleavings with at most four preemptions.
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(4);
+        model.check(|| {
             let bell = Arc::new((Mutex::new(false), Condvar::new()));
             let ringer = bell.clone();
             let mailbox = Arc::new(Mailbox::new(8, move || {
