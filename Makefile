@@ -94,9 +94,9 @@ bench-sleep: build ## Handlers that sleep for 10 s on 100 and 1,000 connections,
 		$(if $(WRITE),--write docs/performance.md)
 
 # The short versions of these tests run in `make test`.
-soak: build test-tools ## Ten million jobs, five million answers, ten thousand connections: the long versions of the tests that need many (half an hour)
+soak: build test-tools ## Ten million jobs, five million answers, ten thousand connections, a hundred killed workers: the long versions of the tests that need many (half an hour)
 	SOAK=long cargo test --release -p bimetal-runtime --test wakeups -- --nocapture
-	SOAK=long $(BIN)/python -m pytest -s -p no:cacheprovider python/tests/test_soak.py
+	SOAK=long $(BIN)/python -m pytest -s -p no:cacheprovider python/tests/test_soak.py python/tests/test_soak_workers.py
 
 docs-lanes: build ## Write the table of reasons into docs/guide/lanes.md
 	PYTHONPATH=python $(BIN)/python python/tests/unit/lanes_page.py

@@ -216,8 +216,10 @@ class Engine:
     def busy(self) -> int:
         """Requests of which something still runs in Python: background tasks, generators that end after a response."""
 
-    def close(self) -> None:
+    def close(self) -> int:
         """Stop everything that is left, join every thread, detach from the loop.
+
+        Returns how many threads cannot be joined, because a handler does not return.
 
         On the loop's thread, or after the loop has ended.
         """
@@ -360,13 +362,17 @@ class Supervisor:
         workers: int,
         drain_timeout: float,
         heartbeat_timeout: float,
+        startup_timeout: float,
+        max_memory: int | None = None,
+        max_memory_jitter: int = 0,
         wait_for_changes: bool,
         admin: tuple[str, int] | None = None,
         dashboard: bool = False,
     ) -> Self:
         """Bind the address, or take the socket `fd`. Workers run `command`, and inherit the socket.
 
-        `wait_for_changes`: a worker that does not start is not tried again before `replace`. Raises BindError.
+        `max_memory` and its jitter are bytes. `wait_for_changes`: a worker that does not start is not tried again
+        before `replace`. Raises BindError.
         """
 
     @property
@@ -406,6 +412,9 @@ class WorkerLink:
     @property
     def first(self) -> bool:
         """Whether no worker of the supervisor has served before."""
+
+    def stage(self, what: str) -> None:
+        """Say what the worker does next, before it serves: "importing main:app"."""
 
     def serves(self) -> None:
         """Say that the worker accepts connections."""

@@ -127,7 +127,7 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
             ```
         """
         from bimetal.server import DRAIN_TIMEOUT, Server
-        from bimetal.worker import HEARTBEAT_TIMEOUT, inherited, supervise
+        from bimetal.worker import inherited, supervise
 
         drain_timeout = limits.get("drain_timeout", DRAIN_TIMEOUT)
         link = inherited(drain_timeout)
@@ -139,7 +139,6 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
                 fd=limits.get("fd"),
                 workers=workers,
                 drain_timeout=drain_timeout,
-                heartbeat_timeout=HEARTBEAT_TIMEOUT,
                 admin=admin,
                 dashboard=bool(limits.get("dashboard")),
             )

@@ -17,6 +17,7 @@ from typing_extensions import Unpack
 from bimetal._core import build_info, set_log
 from bimetal.command_errors import one_line_errors
 from bimetal.compile.edge import at_edge
+from bimetal.last_resort import leave
 from bimetal.loading import load_app
 from bimetal.options import Limits
 from bimetal.plugin_command import plugin
@@ -69,8 +70,11 @@ def run(
     proxy_headers: bool,
     forwarded_allow_ips: str | None,
     heartbeat_timeout: float,
+    startup_timeout: float,
     max_requests: int | None,
     max_requests_jitter: int,
+    max_memory: int | None,
+    max_memory_jitter: int,
     lifespan: Any,
     no_uvloop: bool,
     access_log_format: str | None,
@@ -102,7 +106,8 @@ def run(
         logging.basicConfig(
             level=_PYTHON_LEVELS.get(log_level) or log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
         )
-        if link is None and (reload or workers > 1 or max_requests is not None):
+        replaced = max_requests is not None or max_memory is not None
+        if link is None and (reload or workers > 1 or replaced):
             supervise(
                 host=host,
                 port=port,
@@ -111,6 +116,9 @@ def run(
                 workers=workers,
                 drain_timeout=drain_timeout,
                 heartbeat_timeout=heartbeat_timeout,
+                startup_timeout=startup_timeout,
+                max_memory=max_memory,
+                max_memory_jitter=max_memory_jitter,
                 admin=admin,
                 dashboard=dashboard,
                 companion=_watch(reload_dirs or (app_dir or ".",), reload_includes, reload_excludes)
@@ -118,7 +126,11 @@ def run(
                 else None,
             )
             return
+        if link is not None:
+            link.stage(f"importing {target}")
         app = load_app(target, app_dir, factory)
+        if link is not None:
+            link.stage(f"compiling the routes of {target} and loading plugins")
         server = Server(
             app,
             host=host,
@@ -151,6 +163,8 @@ def run(
                 server._watch_libraries(appeared=link.ask_to_leave)
 
         server.serve_forever(ready)
+        if server._stuck:
+            leave()
 
 
 @main.command()

@@ -9,7 +9,7 @@ import click
 
 from bimetal.address import parse_address
 from bimetal.server import DRAIN_TIMEOUT, HANDOVER
-from bimetal.worker import HEARTBEAT_TIMEOUT
+from bimetal.worker import HEARTBEAT_TIMEOUT, STARTUP_TIMEOUT
 
 F = Callable[..., Any]
 
@@ -137,6 +137,13 @@ process_options = _together(
         help="For a worker process without a sign of life, seconds.",
     ),
     click.option(
+        "--startup-timeout",
+        default=STARTUP_TIMEOUT,
+        show_default=True,
+        type=click.FloatRange(0, min_open=True),
+        help="For a worker process to import the application and run its startup, seconds.",
+    ),
+    click.option(
         "--max-requests",
         metavar="N",
         type=click.IntRange(1),
@@ -149,6 +156,20 @@ process_options = _together(
         show_default=True,
         type=click.IntRange(0),
         help="Up to so many more, at random, so that not all are replaced at once.",
+    ),
+    click.option(
+        "--max-memory",
+        metavar="MIB",
+        type=click.IntRange(1),
+        help="Replace a worker process that has more resident memory (Linux).",
+    ),
+    click.option(
+        "--max-memory-jitter",
+        metavar="MIB",
+        default=0,
+        show_default=True,
+        type=click.IntRange(0),
+        help="Up to so much more, at random.",
     ),
 )
 

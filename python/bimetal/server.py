@@ -28,6 +28,7 @@ from bimetal.compile.openapi import added_operation, document_natives, renew_nat
 from bimetal.compile.reason import BYPASSES, GIVEN
 from bimetal.errors import BimetalError, PluginError
 from bimetal.lane.entry import EntryPoint
+from bimetal.last_resort import LastResort
 from bimetal.lifespan import LifespanMode, LifespanRun
 from bimetal.options import Limits
 from bimetal.plugins import Plugin, Plugins, missing_plugin
@@ -140,6 +141,9 @@ class Server:
         self._stack: Any = None
         self._link: WorkerLink | None = None
         self._max_requests: int | None = None
+        self._last_resort: LastResort | None = None
+        #: Threads that sit in a handler after the stop.
+        self._stuck = 0
         self._shadow = Shadow(self.entry)
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
@@ -457,7 +461,7 @@ class Server:
             with self._plugins.lock:
                 self._plugins.not_served_by(self)
                 self._engine = None
-            engine.close()
+            self._stuck = engine.close()
             asyncio.set_event_loop(None)
             loop.close()
             _join_workers(loop)
@@ -476,6 +480,8 @@ class Server:
         before = _fingerprint(self.app)
         if self._stack is not None:
             self._stack.install()
+        if self._link is not None:
+            self._link.stage("waiting for the application's startup (lifespan)")
         await lifespan.startup()
         shadow: asyncio.Task[None] | None = None
         try:
@@ -494,6 +500,8 @@ class Server:
             await self._stopping.wait()
             await self._drain(engine)
         finally:
+            if self._last_resort is not None:
+                self._last_resort.disarm()
             if shadow is not None:
                 shadow.cancel()
                 # A Python body may not let itself be cancelled.
@@ -561,9 +569,16 @@ class Server:
     def _signals(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
             raise BimetalError("serve_forever() must run on the main thread; use start() on others")
-        handlers: dict[int, Callable[..., None]] = {
-            number: lambda *_: self._signal_stop() for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        # A worker is ended by its supervisor.
+        last_resort = LastResort(self._limits.get("drain_timeout", DRAIN_TIMEOUT)) if self._link is None else None
+        self._last_resort = last_resort
+
+        def stop(*_: object) -> None:
+            if last_resort is not None:
+                last_resort.signalled()
+            self._signal_stop()
+
+        handlers: dict[int, Callable[..., None]] = {signal.SIGINT: stop, signal.SIGTERM: stop}
         if self._link is not None:
             # A terminal sends it to the supervisor as well, which tells its workers what to do.
             handlers[signal.SIGINT] = lambda *_: None
@@ -579,6 +594,9 @@ class Server:
             for number, handler in previous.items():
                 signal.signal(number, handler)
             hangups.put(False)
+            if last_resort is not None:
+                last_resort.disarm()
+            self._last_resort = None
 
     def _reload_on(self, hangups: queue.SimpleQueue[bool]) -> None:
         """Reload the plugins for each SIGHUP, until the server has stopped; those that come meanwhile are one."""

@@ -16,6 +16,11 @@ from bimetal.errors import BimetalError
 #: How long a worker may show no sign of life, where nothing else is said, in seconds.
 HEARTBEAT_TIMEOUT = 30.0
 
+#: How long a worker may take until it serves. Whoever loads a model while importing needs minutes.
+STARTUP_TIMEOUT = 300.0
+
+_MEBIBYTE = 1 << 20
+
 #: What starts something beside the supervisor, and the function that ends it: for `--reload`.
 Companion = Callable[[Supervisor], Callable[[], None]]
 
@@ -37,13 +42,17 @@ def supervise(
     fd: int | None = None,
     workers: int,
     drain_timeout: float,
-    heartbeat_timeout: float,
+    heartbeat_timeout: float = HEARTBEAT_TIMEOUT,
+    startup_timeout: float = STARTUP_TIMEOUT,
+    max_memory: int | None = None,
+    max_memory_jitter: int = 0,
     admin: str | None = None,
     dashboard: bool = False,
     companion: Companion | None = None,
 ) -> None:
     """Keep worker processes, each of them this program started again, until SIGINT or SIGTERM; on the main thread.
 
+    A worker with more resident memory than `max_memory`, in MiB, and up to `max_memory_jitter` more, is replaced.
     `admin`, as `HOST:PORT`, is where the probes of all workers are served, and with `dashboard` the page for people.
 
     Raises BimetalError when the address cannot be bound, or no worker can be kept alive.
@@ -60,6 +69,9 @@ def supervise(
         workers=workers,
         drain_timeout=drain_timeout,
         heartbeat_timeout=heartbeat_timeout,
+        startup_timeout=startup_timeout,
+        max_memory=max_memory * _MEBIBYTE if max_memory is not None else None,
+        max_memory_jitter=max_memory_jitter * _MEBIBYTE,
         wait_for_changes=companion is not None,
         admin=parse_address(admin) if admin is not None else None,
         dashboard=dashboard,

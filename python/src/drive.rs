@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Instant;
 
+use bimetal_runtime::breadcrumb::Breadcrumb;
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyException, PyRuntimeError, PyStopIteration};
 use pyo3::ffi;
@@ -39,6 +40,7 @@ pub(crate) fn drive(
             side: Arc::clone(side),
             number: Mutex::new(None),
             waits: AtomicBool::new(!side.is_eager()),
+            breadcrumb: Breadcrumb::current(),
         },
     );
     let started = drive.and_then(|drive| {
@@ -72,6 +74,8 @@ struct Drive {
     number: Mutex<Option<usize>>,
     /// Whether it waits for its first turn.
     waits: AtomicBool,
+    /// The route it runs for.
+    breadcrumb: Breadcrumb,
 }
 
 impl Drive {
@@ -119,7 +123,7 @@ impl Drive {
             }
         }
         self.side.step(py, || {
-            let result = step(self.coroutine.bind(py));
+            let result = self.breadcrumb.during(|| step(self.coroutine.bind(py)));
             self.take_step(py, result)
         })
     }
@@ -141,10 +145,10 @@ impl Drive {
     ) -> PyResult<Py<PyAny>> {
         let coroutine = self.coroutine.bind(py);
         let stepped = self.side.step(py, || {
-            let thrown = match (value, traceback) {
+            let thrown = self.breadcrumb.during(|| match (value, traceback) {
                 (None, None) => coroutine.call_method1("throw", (kind,)),
                 _ => coroutine.call_method1("throw", (kind, value, traceback)),
-            };
+            });
             let result = match thrown {
                 Ok(value) => Ok(Step::Yielded(value.unbind())),
                 Err(error) if error.is_instance_of::<PyStopIteration>(py) => {

@@ -40,7 +40,7 @@ use crate::sync_lane::SyncWork;
 use crate::vitals::{Asked, Vitals};
 
 /// How long [`Engine::close`] waits for handlers that still run on runner threads.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One server.
 #[pyclass(frozen, module = "bimetal._core")]
@@ -382,8 +382,8 @@ impl Engine {
         Ok(self.lanes()?.application.busy.load(Ordering::Relaxed))
     }
 
-    /// Stops everything that is left and joins every thread.
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
+    /// Stops everything that is left and joins every thread. Returns how many cannot be joined, because a handler does not return.
+    fn close(&self, py: Python<'_>) -> PyResult<usize> {
         let stage = std::mem::replace(&mut *self.state.lock(), Stage::Closed);
         let lanes = self.lanes.lock().take();
         let side = self.side.lock().take();
@@ -413,10 +413,10 @@ impl Engine {
             self.vitals.host.lock().take();
         }
         lifespan::detached();
-        match side {
-            Some(side) => side.deafen(py),
-            None => Ok(()),
+        if let Some(side) = side {
+            side.deafen(py)?;
         }
+        Ok(stuck)
     }
 
     /// Counters.

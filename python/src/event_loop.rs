@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
+use bimetal_runtime::breadcrumb::Breadcrumb;
 use bimetal_runtime::lane::{Burst, Limits, Mailbox, Refusal};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -35,8 +36,8 @@ pub(crate) trait LoopTask: Send {
 }
 
 enum Letter {
-    /// A task, and since when it waits; none where it may wait for as long as it takes.
-    Task(Option<Instant>, Box<dyn LoopTask>),
+    /// A task, for which route it is, and since when it waits; none where it may wait for as long as it takes.
+    Task(Option<Instant>, Breadcrumb, Box<dyn LoopTask>),
     /// Something that a coroutine waits for, by the number of its wait, can go on.
     Ready(usize),
 }
@@ -66,14 +67,15 @@ impl LoopPort {
 
     /// Posts a task that has waited since `posted`.
     pub(crate) fn post_since(&self, posted: Instant, task: Box<dyn LoopTask>) {
-        if let Err(Letter::Task(_, task)) = self.mailbox.post(Letter::Task(Some(posted), task)) {
+        let letter = Letter::Task(Some(posted), Breadcrumb::current(), task);
+        if let Err(Letter::Task(.., task)) = self.mailbox.post(letter) {
             task.refuse(Refusal::Full);
         }
     }
 
     /// Posts a task whatever waits already: the end of a request that has run.
     pub(crate) fn post_anyway(&self, task: Box<dyn LoopTask>) {
-        self.mailbox.post_anyway(Letter::Task(None, task));
+        self.mailbox.post_anyway(Letter::Task(None, Breadcrumb::current(), task));
     }
 
     /// How many letters wait, about.
@@ -84,7 +86,7 @@ impl LoopPort {
     /// Refuses everything that waits: the loop has ended.
     pub(crate) fn close(&self) {
         while let Some(letter) = self.mailbox.take() {
-            if let Letter::Task(_, task) = letter {
+            if let Letter::Task(.., task) = letter {
                 task.refuse(Refusal::Closed);
             }
         }
@@ -255,12 +257,12 @@ impl LoopSide {
         let mut now = started;
         for _ in 0..BATCH {
             match self.port.mailbox.take() {
-                Some(Letter::Task(Some(posted), task))
+                Some(Letter::Task(Some(posted), _, task))
                     if now.saturating_duration_since(posted) > self.max_age =>
                 {
                     task.refuse(Refusal::TooOld);
                 }
-                Some(Letter::Task(_, task)) => task.start(py, self, now),
+                Some(Letter::Task(_, breadcrumb, task)) => breadcrumb.during(|| task.start(py, self, now)),
                 Some(Letter::Ready(wait)) => {
                     if let Err(error) = self.ready(py, wait) {
                         error.write_unraisable(py, None);

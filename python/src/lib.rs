@@ -27,6 +27,7 @@ mod application;
 mod asgi;
 mod async_lane;
 mod awaitable;
+mod breadcrumb;
 mod call;
 mod context;
 mod drive;

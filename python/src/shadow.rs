@@ -120,6 +120,10 @@ impl<H: Handler> ShadowedHandler<H> {
 }
 
 impl<H: Handler> Handler for ShadowedHandler<H> {
+    fn describe(&self) -> Option<String> {
+        self.native.describe()
+    }
+
     fn call(&self, request: Request) -> Answer {
         if *request.method() != Method::GET || !request.body().is_empty() || !self.share.takes_next() {
             return self.native.call(request);

@@ -1,6 +1,7 @@
 //! Worker processes, as Python sees them: the supervisor that starts them, and a worker's end of the line.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -14,18 +15,19 @@ use std::time::Duration;
 
 use bimetal_runtime::http::Address;
 use bimetal_runtime::supervisor::{
-    Config, Handle, Launcher, Link, Overview, Signal, Start, Supervisor as Workers,
+    Config, Handle, Launcher, Link, MaxMemory, Overview, Signal, Start, Supervisor as Workers,
 };
 use bimetal_runtime::{probes, Config as ServerConfig, Listener, Running};
 use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
+use crate::breadcrumb;
 use crate::engine::{host_of, port_of};
 use crate::errors::{from_runtime, BimetalError, BindError};
 use crate::settings::seconds;
 
-/// What a worker finds in its environment: `PARENT:LISTENER:LINK:FIRST`, process, two descriptors, and 0 or 1.
+/// What a worker finds in its environment: `PARENT:LISTENER:LINK:MEMORY:FIRST`, process, three descriptors, and 0 or 1.
 const VARIABLE: &str = "BIMETAL_WORKER";
 
 /// What a worker that has lost its supervisor gets beyond its drain timeout.
@@ -47,7 +49,8 @@ impl Supervisor {
     /// Binds the address, or takes the socket `fd`. Workers run `command`.
     #[new]
     #[pyo3(signature = (
-        command, *, host, port, uds = None, fd = None, workers, drain_timeout, heartbeat_timeout, wait_for_changes, admin = None,
+        command, *, host, port, uds = None, fd = None, workers, drain_timeout, heartbeat_timeout, startup_timeout,
+        max_memory = None, max_memory_jitter = 0, wait_for_changes, admin = None,
         dashboard = false
     ))]
     #[expect(clippy::too_many_arguments, reason = "Python's keywords")]
@@ -60,6 +63,9 @@ impl Supervisor {
         workers: usize,
         drain_timeout: f64,
         heartbeat_timeout: f64,
+        startup_timeout: f64,
+        max_memory: Option<u64>,
+        max_memory_jitter: u64,
         wait_for_changes: bool,
         admin: Option<(String, u16)>,
         dashboard: bool,
@@ -75,6 +81,8 @@ impl Supervisor {
             workers,
             drain_timeout: seconds("drain_timeout", drain_timeout)?,
             heartbeat_timeout: seconds("heartbeat_timeout", heartbeat_timeout)?,
+            startup_timeout: seconds("startup_timeout", startup_timeout)?,
+            max_memory: max_memory.map(|bytes| MaxMemory { bytes, jitter: max_memory_jitter }),
             wait_for_changes,
         };
         let workers = Workers::new(config, program).map_err(|error| from_runtime(&error))?;
@@ -142,16 +150,18 @@ struct Program {
 impl Launcher for Program {
     fn command(&mut self, start: Start) -> Command {
         let listener = self.listener.as_ref().map_or(-1, Listener::as_raw_fd);
-        let link = start.link;
+        let (link, memory) = (start.link, start.memory);
         let mut command = Command::new(self.command.first().map_or("python3".as_ref(), OsString::as_os_str));
         command.args(self.command.iter().skip(1));
-        command.env(VARIABLE, format!("{}:{listener}:{link}:{}", process::id(), u8::from(start.first)));
+        let left = format!("{}:{listener}:{link}:{memory}:{}", process::id(), u8::from(start.first));
+        command.env(VARIABLE, left);
         // SAFETY: what runs between fork and exec calls fcntl and signal only, which are async-signal-safe, and
-        // allocates nothing. Both descriptors are open in the supervisor, and so in its child.
+        // allocates nothing. The descriptors are open in the supervisor, and so in its child.
         unsafe {
             command.pre_exec(move || {
                 inherit(listener)?;
                 inherit(link)?;
+                inherit(memory)?;
                 // A terminal sends these to all of its processes; the workers are told by the supervisor.
                 libc::signal(libc::SIGINT, libc::SIG_IGN);
                 libc::signal(libc::SIGHUP, libc::SIG_IGN);
@@ -159,6 +169,10 @@ impl Launcher for Program {
             });
         }
         command
+    }
+
+    fn memory(&mut self) -> io::Result<File> {
+        breadcrumb::memory()
     }
 
     fn signal(&self, pid: u32, signal: Signal) {
@@ -237,12 +251,13 @@ impl WorkerLink {
             || BimetalError::new_err(format!("{VARIABLE}={value:?} is not what a supervisor leaves"));
         let numbers: Vec<i32> =
             value.split(':').map(str::parse).collect::<Result<_, _>>().map_err(|_| broken())?;
-        let [parent, listener, link, first] = numbers[..] else { return Err(broken()) };
+        let [parent, listener, link, memory, first] = numbers[..] else { return Err(broken()) };
         if u32::try_from(parent) != Ok(std::os::unix::process::parent_id()) {
             return Ok(None);
         }
         let failed =
-            |error| BimetalError::new_err(format!("the supervisor's sockets cannot be taken: {error}"));
+            |error| BimetalError::new_err(format!("what the supervisor has left cannot be taken: {error}"));
+        take(memory).and_then(breadcrumb::leave_in).map_err(failed)?;
         let listener = take(listener).map_err(failed)?;
         let stream = UnixStream::from(take(link).map_err(failed)?);
         let link = Link::new(stream, move || {
@@ -259,6 +274,11 @@ impl WorkerLink {
     #[getter]
     fn first(&self) -> bool {
         self.first
+    }
+
+    /// The worker does not serve yet, and does this next: a participle and its object.
+    fn stage(&self, what: &str) {
+        self.link.stage(what);
     }
 
     /// The worker accepts connections.

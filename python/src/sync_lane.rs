@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bimetal_runtime::breadcrumb::Breadcrumb;
 use bimetal_runtime::lane::{Batch, Refusal, Work};
 use pyo3::prelude::*;
 
@@ -11,12 +12,29 @@ use crate::context::in_empty_context;
 use crate::interpreter;
 use crate::thread_call::ThreadCall;
 
-/// What runners do.
-pub(crate) enum Job {
+/// What runners do, and for which route.
+pub(crate) struct Job {
+    task: Task,
+    breadcrumb: Breadcrumb,
+}
+
+enum Task {
     /// Answer a request of a compiled route.
     Request(Box<Call>),
     /// Call a function for a coroutine that waits on the event loop.
     Thread(ThreadCall),
+}
+
+impl Job {
+    /// Answers a request of a compiled route, the one that this thread is calling.
+    pub(crate) fn request(call: Box<Call>) -> Job {
+        Job { task: Task::Request(call), breadcrumb: Breadcrumb::current() }
+    }
+
+    /// Calls a function for a coroutine of the route that this thread is calling.
+    pub(crate) fn thread(call: ThreadCall) -> Job {
+        Job { task: Task::Thread(call), breadcrumb: Breadcrumb::current() }
+    }
 }
 
 /// Runs jobs in batches under one attachment.
@@ -31,22 +49,22 @@ impl Work<Job> for SyncWork {
 
     fn run(&self, batch: &mut Batch<'_, Job>) {
         interpreter::attach(|py| {
-            while let Some(job) = batch.next() {
-                match job {
-                    Job::Request(mut call) => {
+            while let Some(Job { task, breadcrumb }) = batch.next() {
+                breadcrumb.during(|| match task {
+                    Task::Request(mut call) => {
                         call.reply.respond.taken_by_runner(batch);
                         run(py, &self.application, *call);
                     }
-                    Job::Thread(call) => call.run(py),
-                }
+                    Task::Thread(call) => call.run(py),
+                });
             }
         });
     }
 
     fn refuse(&self, job: Job, why: Refusal) {
-        match job {
-            Job::Request(call) => call.refuse(why),
-            Job::Thread(call) => call.refuse(why),
+        match job.task {
+            Task::Request(call) => call.refuse(why),
+            Task::Thread(call) => call.refuse(why),
         }
     }
 }

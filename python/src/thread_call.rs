@@ -99,6 +99,6 @@ pub(crate) fn in_thread(
     let result = Arc::new(Mutex::new(None));
     let (sender, done) = watch::channel(false);
     let call = ThreadCall { context, function, arguments, result: Arc::clone(&result), done: sender };
-    lanes.runners.post(Job::Thread(call));
+    lanes.runners.post(Job::thread(call));
     Ok(Thread { result, done, side: Arc::clone(side) })
 }

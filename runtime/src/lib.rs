@@ -13,12 +13,14 @@
 //! | [`metrics`] | counters by lane, times by route |
 //! | [`probes`] | what orchestrators and Prometheus ask for |
 //! | [`supervisor`] | worker processes: started, watched, replaced |
+//! | [`breadcrumb`] | what a worker process was calling when a signal ended it |
 //! | `tls` | certificates and keys: read, renewed when their files change |
 //!
 //! [`config`] holds the one configuration struct, [`error`] the one error type.
 
 #![forbid(unsafe_code)]
 
+pub mod breadcrumb;
 pub mod config;
 pub mod edge;
 pub mod error;

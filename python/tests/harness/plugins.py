@@ -68,8 +68,8 @@ def compile_generation(folder: Path, version: str, *defines: str, flags: tuple[s
     return library
 
 
-def compile_c(folder: Path, name: str, *defines: str) -> Path:
-    """`fixtures/plugin.c` as a library; `defines` choose what is wrong with it."""
+def compile_c(folder: Path, name: str, *defines: str, source: str = "plugin.c") -> Path:
+    """A plugin of `fixtures` as a library; `defines` choose what is wrong with `plugin.c`."""
     library = folder / f"lib{name}.so"
     command = [
         os.environ.get("CC", "cc"),
@@ -77,7 +77,7 @@ def compile_c(folder: Path, name: str, *defines: str) -> Path:
         "-fPIC",
         "-Wall",
         "-Werror",
-        "-std=c11",
+        "-std=gnu11",
         "-O1",
         f'-DNAME="{name}"',
     ]
@@ -87,7 +87,7 @@ def compile_c(folder: Path, name: str, *defines: str) -> Path:
         str(REPOSITORY / "native-handlers" / "abi"),
         "-o",
         str(library),
-        str(TESTS / "fixtures" / "plugin.c"),
+        str(TESTS / "fixtures" / source),
     ]
     subprocess.run(command, check=True, timeout=60)
     library.chmod(0o755)

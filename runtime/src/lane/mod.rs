@@ -74,4 +74,9 @@ pub enum Answer {
 pub trait Handler: Send + Sync + 'static {
     /// Called on the I/O worker: must not block. A panic is caught, logged and answered with 500.
     fn call(&self, request: Request) -> Answer;
+
+    /// What it is, where the route's path and lane do not say it all: for the log.
+    fn describe(&self) -> Option<String> {
+        None
+    }
 }

@@ -17,5 +17,6 @@ pub use merged::{Merged, Sample};
 pub(crate) use phases::nanos;
 pub use phases::{Phase, Phases};
 pub use process::process;
+pub(crate) use process::resident;
 pub(crate) use series::{place, Series, SeriesList};
 pub use series::{RouteTimes, StatusClass};

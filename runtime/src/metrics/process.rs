@@ -16,12 +16,9 @@ pub fn process(text: &mut String) {
         }
     };
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kilobytes = |field: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
-        Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? * 1024.0)
-    };
-    gauge("process_resident_memory_bytes", "Memory in use.", kilobytes("VmRSS:"));
-    gauge("process_virtual_memory_bytes", "Memory mapped.", kilobytes("VmSize:"));
+    let memory = |field| bytes(&status, field).map(|bytes| bytes as f64);
+    gauge("process_resident_memory_bytes", "Memory in use.", memory("VmRSS:"));
+    gauge("process_virtual_memory_bytes", "Memory mapped.", memory("VmSize:"));
     let threads = status.lines().find_map(|line| line.strip_prefix("Threads:")?.trim().parse().ok());
     gauge("process_threads", "Threads.", threads);
     // One of them is the folder itself, while it is read.
@@ -37,6 +34,16 @@ pub fn process(text: &mut String) {
         let help = "Time of processors.";
         single(text, "process_cpu_seconds_total", "counter", help, user + system);
     }
+}
+
+/// The memory in use of any process, if the system tells.
+pub(crate) fn resident(pid: u32) -> Option<u64> {
+    bytes(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmRSS:")
+}
+
+fn bytes(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
 fn max_descriptors() -> Option<f64> {

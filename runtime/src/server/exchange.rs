@@ -8,6 +8,7 @@ use std::task::Waker;
 
 use super::served::{Entry, Served};
 use super::worker::Worker;
+use crate::breadcrumb::Step;
 use crate::edge::{AccessEntry, Edge, Passage};
 use crate::http::{
     header, Body, Connection, HeaderName, HeaderValue, Method, Request, Response, StatusCode, X_REQUEST_ID,
@@ -128,14 +129,15 @@ impl Exchange {
         self.waited = true;
     }
 
-    /// The handler of this route is called from here on.
-    pub(super) fn set_route(&mut self, routed: Routed, method: &Method) -> &Route {
+    /// The handler of this route is called from here on, for the first time until what is given is dropped.
+    pub(super) fn set_route(&mut self, routed: Routed, method: &Method) -> (&Route, Option<Step>) {
         self.series = routed.entry().place(method);
         if routed.lane == LaneKind::Native {
             let called = if self.waited { self.worker.now() } else { self.began };
             self.called = NonZeroU64::new(called);
         }
-        self.routed.insert(routed)
+        let step = self.worker.place().map(|place| place.step(routed.entry().breadcrumb()));
+        (self.routed.insert(routed), step)
     }
 
     /// Keeps the route alone from here on: the response may last long, and a table that has been replaced must not.
@@ -148,6 +150,13 @@ impl Exchange {
     /// The route whose handler answers, if it came to that.
     pub(super) fn route(&self) -> Option<&Route> {
         self.routed.as_deref()
+    }
+
+    /// The route's handler is called, until what is given is dropped.
+    #[inline]
+    pub(super) fn step(&self) -> Option<Step> {
+        let routed = self.routed.as_ref()?;
+        Some(self.worker.place()?.step(routed.entry().breadcrumb()))
     }
 
     /// What other threads wake the connection's task by.

@@ -78,8 +78,10 @@ impl Respond {
         framing: Framing,
         mut exchange: Exchange,
     ) -> Respond {
-        let route = exchange.set_route(routed, request.method());
-        let response = match catch_unwind(AssertUnwindSafe(|| route.handler.call(request))) {
+        let (route, step) = exchange.set_route(routed, request.method());
+        let called = catch_unwind(AssertUnwindSafe(|| route.handler.call(request)));
+        drop(step);
+        let response = match called {
             Ok(Answer::Now(response)) => response,
             Ok(Answer::Later(future)) => {
                 return Respond::Later(Later { future, framing, exchange: Some(exchange) });
@@ -130,7 +132,10 @@ impl Later {
         // Whoever answers on another thread may answer many at a time.
         let gathering = self.exchange.as_ref().and_then(|exchange| exchange.gathering(cx.waker()));
         let mut cx = Context::from_waker(gathering.as_ref().unwrap_or(cx.waker()));
-        let response = match catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(&mut cx))) {
+        let step = self.exchange.as_ref().and_then(Exchange::step);
+        let polled = catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(&mut cx)));
+        drop(step);
+        let response = match polled {
             Ok(poll) => ready!(poll),
             Err(panic) => match self.exchange.as_ref().and_then(Exchange::route) {
                 Some(route) => answer_to_panic(route, panic_message(&*panic)),

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::breadcrumb::Breadcrumb;
 use crate::http::Method;
 use crate::metrics::{place, Series, SeriesList};
 use crate::routing::{Route, RouteTable};
@@ -11,11 +12,17 @@ use crate::routing::{Route, RouteTable};
 pub(super) struct Entry {
     route: Arc<Route>,
     series: Box<[Arc<Series>]>,
+    breadcrumb: Breadcrumb,
 }
 
 impl Entry {
     pub(super) fn route(&self) -> &Route {
         &self.route
+    }
+
+    /// What is left behind while its handler is called.
+    pub(super) fn breadcrumb(&self) -> Breadcrumb {
+        self.breadcrumb
     }
 
     /// Which of its series a request with `method` belongs to.
@@ -40,7 +47,10 @@ impl Served {
     pub(super) fn new(table: Arc<RouteTable>, list: &SeriesList) -> Arc<Served> {
         let routes = || table.routes().iter().chain(table.fallback());
         let series = list.publish(routes().map(|route| &**route));
-        let entry = |(route, series): (&Arc<Route>, _)| Arc::new(Entry { route: Arc::clone(route), series });
+        let entry = |(route, series): (&Arc<Route>, _)| {
+            let breadcrumb = Breadcrumb::named(&said(route));
+            Arc::new(Entry { route: Arc::clone(route), series, breadcrumb })
+        };
         let entries = routes().zip(series).map(entry).collect();
         Arc::new(Served { table, entries })
     }
@@ -66,4 +76,13 @@ impl Deref for Served {
     fn deref(&self) -> &RouteTable {
         &self.table
     }
+}
+
+/// A route, for whoever looks for the one that has ended a process.
+fn said(route: &Route) -> String {
+    let methods: Vec<&str> = route.methods.iter().map(Method::as_str).collect();
+    let handler = route.handler.describe().map(|handler| format!(", {handler}")).unwrap_or_default();
+    // No method: any of them.
+    let pattern = format!("{} {}", methods.join(","), route.pattern);
+    format!("{} ({}{handler})", pattern.trim_start(), route.lane.as_str())
 }

@@ -26,6 +26,7 @@ use super::opening::{self, Opened};
 use super::published::{Cached, Published};
 use super::served::Served;
 use super::service::{self, LINGER};
+use crate::breadcrumb::{self, Place};
 use crate::http::{Connection, Phase, Pulse, RequestIds, Socket};
 use crate::metrics::{nanos, Counters};
 use crate::tls::Secured;
@@ -142,6 +143,8 @@ pub(super) struct Worker {
     counters: Arc<Counters>,
     request_ids: RequestIds,
     pulse: Rc<Pulse>,
+    /// Where it leaves what it is calling, if anybody is to know.
+    place: Option<&'static Place>,
     connections: RefCell<Vec<Option<Rc<Connection>>>>,
     vacant: RefCell<Vec<usize>>,
     /// Woken when a connection ends.
@@ -165,6 +168,7 @@ impl Worker {
             routes: Cached::new(routes),
             counters,
             request_ids: RequestIds::default(),
+            place: breadcrumb::place(),
             connections: RefCell::default(),
             vacant: RefCell::default(),
             watcher: Cell::new(None),
@@ -201,6 +205,10 @@ impl Worker {
 
     pub(super) fn request_ids(&self) -> &RequestIds {
         &self.request_ids
+    }
+
+    pub(super) fn place(&self) -> Option<&'static Place> {
+        self.place
     }
 
     pub(super) fn pulse(&self) -> &Rc<Pulse> {

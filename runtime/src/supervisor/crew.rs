@@ -1,10 +1,11 @@
 //! What is decided about workers: who is started, drained, killed, and when it is enough.
 
+mod memory;
+
 use std::fmt;
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use super::end::{calling, End};
 use super::{Config, Signal};
 
 /// Which worker, of all that have been started.
@@ -21,6 +22,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// What a worker gets beyond its drain timeout.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// The number of SIGTERM, on every Unix.
+const TERMINATED: i32 = 15;
+
+/// What a worker does before it says what it does.
+const FIRST_STAGE: &str = "starting the program";
 
 /// How often the crew is looked at, and how late that may be before the supervisor itself must have been stopped.
 const TURN: Duration = Duration::from_millis(500);
@@ -39,7 +46,9 @@ pub(super) enum Action {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Starting,
+    Starting {
+        since: Instant,
+    },
     Serving {
         since: Instant,
     },
@@ -59,14 +68,12 @@ struct Member {
     leaving: bool,
     /// When it last showed that it is alive; none yet.
     seen: Option<Instant>,
-}
-
-/// How a worker ended, for messages and for what follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    Code(i32),
-    BySignal(i32),
-    Unknown,
+    /// What it is doing before it serves.
+    stage: String,
+    /// The most memory that it may have, in bytes.
+    memory: Option<u64>,
+    /// Why it has been killed.
+    killed: Option<String>,
 }
 
 /// The workers.
@@ -121,11 +128,16 @@ impl Crew {
         let mut actions = Vec::new();
         if now.saturating_duration_since(self.turned) > STOPPED {
             // Whoever stopped this process, and lets it go on, may have done so with all of them.
-            self.members.iter_mut().for_each(|member| member.seen = member.seen.map(|_| now));
+            for member in &mut self.members {
+                member.seen = member.seen.map(|_| now);
+                if let State::Starting { since } = &mut member.state {
+                    *since = now;
+                }
+            }
         }
         self.turned = now;
         self.forget_failures(now);
-        self.end_the_silent(now, &mut actions);
+        self.kill_the_stuck(now, &mut actions);
         self.kill_the_late(now, &mut actions);
         if self.stopping {
             self.drain(|_| true, now, &mut actions);
@@ -141,7 +153,11 @@ impl Crew {
 
     /// When the next turn is due, if nothing happens before.
     pub(super) fn next_turn(&self) -> Instant {
-        let next = self.turned + TURN;
+        let kill_at = |member: &Member| match member.state {
+            State::Draining { kill_at } => Some(kill_at),
+            _ => None,
+        };
+        let next = self.members.iter().filter_map(kill_at).fold(self.turned + TURN, Instant::min);
         if !self.stopping && !self.waiting && self.start_at > self.turned {
             next.min(self.start_at)
         } else {
@@ -151,7 +167,8 @@ impl Crew {
 
     /// A worker serves. Returns whether it is the first one of all.
     pub(super) fn serves(&mut self, id: Id, now: Instant) -> bool {
-        if let Some(member) = self.member(id).filter(|member| member.state == State::Starting) {
+        if let Some(member) = self.member(id).filter(|member| matches!(member.state, State::Starting { .. }))
+        {
             member.state = State::Serving { since: now };
             member.seen = Some(now);
         }
@@ -170,6 +187,13 @@ impl Crew {
         }
     }
 
+    /// A worker that does not serve yet has come to this.
+    pub(super) fn stage(&mut self, id: Id, stage: String) {
+        if let Some(member) = self.member(id) {
+            member.stage = stage;
+        }
+    }
+
     /// A worker would like another one to take its place.
     pub(super) fn asks_to_leave(&mut self, id: Id) {
         let starts = !self.stopping && self.incoming.is_none();
@@ -179,34 +203,49 @@ impl Crew {
         }
     }
 
-    /// A worker has ended.
-    pub(super) fn ended(&mut self, id: Id, end: End, now: Instant) {
+    /// A worker has ended, while it made these calls.
+    pub(super) fn ended(&mut self, id: Id, end: End, calls: &[String], now: Instant) {
         let Some(place) = self.members.iter().position(|member| member.id == id) else { return };
         let member = self.members.remove(place);
+        let calls = calling(calls);
         let served = match member.state {
-            State::Draining { .. } | State::Killed => {
+            // SIGTERM by its own name ends one that has not begun to listen for it.
+            State::Draining { .. } if !matches!(end, End::BySignal(number) if number != TERMINATED) => {
                 tracing::debug!(target: "bimetal::supervisor", worker = id, "the worker {end}");
                 return;
             }
+            State::Draining { .. } | State::Killed => {
+                if member.state != State::Killed || !calls.is_empty() {
+                    tracing::error!(target: "bimetal::supervisor", worker = id, "a worker that was told to end {end}{calls}");
+                }
+                return;
+            }
             State::Serving { since } => Some(now.saturating_duration_since(since)),
-            State::Starting => None,
+            State::Starting { .. } => None,
         };
         if self.stopping {
             return;
         }
-        let when = if served.is_some() { "" } else { " before it served" };
+        let when = match (&member.killed, end) {
+            _ if served.is_some() => String::new(),
+            (Some(_), _) => String::new(),
+            (None, End::BySignal(_)) => format!(" before it served, while {}", member.stage),
+            (None, _) => " before it served".to_owned(),
+        };
+        let end_said = member.killed.unwrap_or_else(|| end.to_string());
+        let end_said = format!("{end_said}{when}{calls}");
         if self.incoming == Some(member.generation) {
-            self.give_up_replacement(format_args!("worker {id} {end}{when}"), now);
+            self.give_up_replacement(format_args!("worker {id} {end_said}"), now);
         } else if served.is_some_and(|served| served >= STEADY) {
             self.failures = 0;
             self.start_at = now;
             if end == End::Code(0) {
                 tracing::info!(target: "bimetal::supervisor", worker = id, "a worker has ended; another one takes its place");
             } else {
-                tracing::error!(target: "bimetal::supervisor", worker = id, "a worker {end}; another one takes its place");
+                tracing::error!(target: "bimetal::supervisor", worker = id, "a worker {end_said}; another one takes its place");
             }
         } else {
-            self.start_failed(format!("worker {id} {end}{when}"), now);
+            self.start_failed(format!("worker {id} {end_said}"), now);
         }
     }
 
@@ -265,7 +304,9 @@ impl Crew {
     }
 
     fn starting(&self, generation: u64) -> usize {
-        let starts = |member: &&Member| member.generation == generation && member.state == State::Starting;
+        let starts = |member: &&Member| {
+            member.generation == generation && matches!(member.state, State::Starting { .. })
+        };
         self.members.iter().filter(starts).count()
     }
 
@@ -277,7 +318,7 @@ impl Crew {
         let alive = self.members.iter().filter(|member| {
             member.generation == current
                 && !member.leaving
-                && matches!(member.state, State::Starting | State::Serving { .. })
+                && matches!(member.state, State::Starting { .. } | State::Serving { .. })
         });
         // One goes first: what keeps it from serving would keep all of them.
         let proven = self
@@ -294,9 +335,12 @@ impl Crew {
             self.members.push(Member {
                 id,
                 generation: current,
-                state: State::Starting,
+                state: State::Starting { since: now },
                 leaving: false,
                 seen: None,
+                stage: FIRST_STAGE.to_owned(),
+                memory: self.config.max_memory.map(|memory| memory.of(id)),
+                killed: None,
             });
             actions.push(Action::Start { id, first: !self.begun });
         }
@@ -327,7 +371,7 @@ impl Crew {
     fn drain(&mut self, who: impl Fn(&Member) -> bool, now: Instant, actions: &mut Vec<Action>) {
         let kill_at = now + self.config.drain_timeout + GRACE;
         for member in self.members.iter_mut().filter(|member| who(member)) {
-            if matches!(member.state, State::Starting | State::Serving { .. }) {
+            if matches!(member.state, State::Starting { .. } | State::Serving { .. }) {
                 member.state = State::Draining { kill_at };
                 actions.push(Action::Signal { id: member.id, signal: Signal::Terminate });
             }
@@ -351,21 +395,25 @@ impl Crew {
         }
     }
 
-    fn end_the_silent(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        for member in &mut self.members {
-            let silent = member
-                .seen
-                .is_some_and(|seen| now.saturating_duration_since(seen) > self.config.heartbeat_timeout);
-            if silent && matches!(member.state, State::Starting | State::Serving { .. }) {
-                tracing::error!(target: "bimetal::supervisor",
-                    worker = member.id,
-                    "a worker has shown no sign of life for {:?} and is killed",
-                    self.config.heartbeat_timeout
-                );
-                actions.push(Action::Signal { id: member.id, signal: Signal::Kill });
-                // Its end tells what follows.
-                member.seen = Some(now);
-            }
+    /// Those that show no sign of life, and those that do not come to serve.
+    fn kill_the_stuck(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let Config { heartbeat_timeout, startup_timeout, .. } = self.config;
+        let late = |since: Instant, limit| now.saturating_duration_since(since) > limit;
+        for member in self.members.iter_mut().filter(|member| member.killed.is_none()) {
+            let silent = member.seen.is_some_and(|seen| late(seen, heartbeat_timeout));
+            let why = match member.state {
+                State::Starting { .. } | State::Serving { .. } if silent => {
+                    format!("has shown no sign of life for {heartbeat_timeout:?} and was killed")
+                }
+                State::Starting { since } if late(since, startup_timeout) => format!(
+                    "did not come to serve within {startup_timeout:?} (--startup-timeout) and was killed while {}",
+                    member.stage
+                ),
+                _ => continue,
+            };
+            // Its end tells what follows.
+            member.killed = Some(why);
+            actions.push(Action::Signal { id: member.id, signal: Signal::Kill });
         }
     }
 
@@ -436,42 +484,4 @@ impl Crew {
 fn pause(failures: u32) -> Duration {
     let steps = failures.saturating_sub(1).min(10);
     (Duration::from_millis(250) * 2u32.pow(steps)).min(LONGEST_PAUSE)
-}
-
-impl From<ExitStatus> for End {
-    fn from(status: ExitStatus) -> End {
-        match (status.code(), status.signal()) {
-            (Some(code), _) => End::Code(code),
-            (None, Some(number)) => End::BySignal(number),
-            (None, None) => End::Unknown,
-        }
-    }
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            End::Code(code) => write!(f, "ended with exit code {code}"),
-            End::BySignal(number) => match name(*number) {
-                Some(name) => write!(f, "was ended by {name}"),
-                None => write!(f, "was ended by signal {number}"),
-            },
-            End::Unknown => f.write_str("has ended"),
-        }
-    }
-}
-
-/// The signals that end programs, by the numbers they have on every Unix.
-fn name(number: i32) -> Option<&'static str> {
-    Some(match number {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        4 => "SIGILL",
-        6 => "SIGABRT",
-        8 => "SIGFPE",
-        9 => "SIGKILL (by hand, or by the kernel for want of memory)",
-        11 => "SIGSEGV",
-        15 => "SIGTERM",
-        _ => return None,
-    })
 }

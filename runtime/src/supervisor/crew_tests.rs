@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use super::crew::{Action, Crew, End, Id};
-use super::{Config, Signal};
+use super::crew::{Action, Crew, Id};
+use super::end::End;
+use super::{Config, MaxMemory, Signal};
 
 const CONFIG: Config = Config {
     workers: 3,
     drain_timeout: Duration::from_secs(30),
     heartbeat_timeout: Duration::from_secs(10),
+    startup_timeout: Duration::from_secs(60),
+    max_memory: None,
     wait_for_changes: false,
 };
 
@@ -50,7 +53,7 @@ impl Play {
     }
 
     fn end(&mut self, id: Id, end: End) -> &mut Play {
-        self.crew.ended(id, end, self.now);
+        self.crew.ended(id, end, &[], self.now);
         self
     }
 }
@@ -114,7 +117,7 @@ fn failures_in_a_row_are_paused_for_and_end_it_when_nobody_serves() {
     let [Action::End(Err(reason))] = &play.end(8, End::BySignal(11)).turn()[..] else { panic!("goes on") };
     assert_eq!(
         reason,
-        "worker 8 was ended by SIGSEGV before it served; no worker serves, and 5 in a row have failed"
+        "worker 8 was ended by SIGSEGV before it served, while starting the program; no worker serves, and 5 in a row have failed"
     );
 }
 
@@ -244,4 +247,76 @@ fn one_that_shows_no_life_is_killed_and_replaced() {
 fn a_pause_of_the_supervisor_itself_is_nobodys_silence() {
     let mut play = three(CONFIG);
     assert_eq!(play.after(3_600_000).turn(), []);
+}
+
+/// What it says in the end.
+fn failure(play: &mut Play) -> String {
+    match play.turn().pop() {
+        Some(Action::End(Err(why))) => why,
+        other => panic!("unexpected: {other:?}"),
+    }
+}
+
+#[test]
+fn one_that_does_not_come_to_serve_is_killed_and_its_stage_named() {
+    let mut play = Play::new(CONFIG);
+    play.starts();
+    for _ in 0..60 {
+        let now = play.after(1000).now;
+        play.crew.lives(1, now);
+        assert_eq!(play.turn(), []);
+    }
+    play.crew.stage(1, "importing main:app".to_owned());
+    assert_eq!(play.after(1).turn(), [killed(1)]);
+    // Once is enough.
+    assert_eq!(play.after(1000).turn(), []);
+    play.end(1, End::BySignal(9));
+    let why = "worker 1 did not come to serve within 60s (--startup-timeout) and was killed while importing main:app";
+    assert_eq!(failure(&mut play), why);
+}
+
+#[test]
+fn the_time_to_start_does_not_run_while_the_supervisor_is_stopped() {
+    let mut play = Play::new(CONFIG);
+    play.starts();
+    assert_eq!(play.after(59_000).turn(), []);
+    assert_eq!(play.after(59_000).turn(), []);
+}
+
+#[test]
+fn what_a_worker_was_calling_is_said() {
+    let mut play = Play::new(CONFIG);
+    play.starts();
+    play.crew.stage(1, "waiting".to_owned());
+    let calls = ["GET /a on bimetal-io-0".to_owned()];
+    play.crew.ended(1, End::BySignal(11), &calls, play.now);
+    let why =
+        "worker 1 was ended by SIGSEGV before it served, while waiting while calling GET /a on bimetal-io-0";
+    assert_eq!(failure(&mut play), why);
+}
+
+#[test]
+fn one_that_has_grown_too_large_is_replaced_first_and_drained_then() {
+    let memory = MaxMemory { bytes: 100, jitter: 10 };
+    let mut play = three(Config { max_memory: Some(memory), ..CONFIG });
+    play.crew.begins_with(1, 90);
+    play.crew.has(1, 100);
+    assert_eq!(play.turn(), []);
+    play.crew.has(1, 111);
+    assert_eq!(play.starts(), [4]);
+    play.crew.has(1, 200);
+    assert_eq!(play.turn(), []);
+    play.crew.serves(4, play.now);
+    assert_eq!(play.turn(), terminated(&[1]));
+}
+
+#[test]
+fn a_limit_that_none_could_keep_does_not_hold() {
+    let memory = MaxMemory { bytes: 100, jitter: 0 };
+    let mut play = three(Config { max_memory: Some(memory), ..CONFIG });
+    play.crew.begins_with(1, 101);
+    play.crew.has(1, 200);
+    assert_eq!(play.turn(), []);
+    play.crew.has(2, 101);
+    assert_eq!(play.starts(), [4]);
 }

@@ -29,6 +29,8 @@ pub(super) const TELLS: u8 = b'P';
 pub(super) const REPLIES: u8 = b'M';
 /// The routes that the worker serves. A text follows.
 pub(super) const ROUTES: u8 = b'R';
+/// The worker does not serve yet, and has come to what follows, a text.
+pub(super) const STAGE: u8 = b'W';
 /// The supervisor asks a worker to tell of itself.
 pub(super) const ASKS: u8 = b'Q';
 /// The supervisor has the figures of all. A text follows.
@@ -108,6 +110,11 @@ impl Link {
     /// The worker accepts connections.
     pub fn serves(&self) {
         self.shared.say(SERVES);
+    }
+
+    /// The worker does not serve yet, and does this next: a participle and its object.
+    pub fn stage(&self, what: &str) {
+        self.shared.send(framed(STAGE, what));
     }
 
     /// The worker would like to end: another one is started, and this one is drained when that serves.
@@ -198,7 +205,7 @@ impl Messages {
     /// The next message that is whole: its kind, and its text where it has one.
     pub(super) fn next(&mut self) -> Option<(u8, String)> {
         let kind = *self.buffer.first()?;
-        if !matches!(kind, TELLS | REPLIES | GATHERED | ROUTES) {
+        if !matches!(kind, TELLS | REPLIES | GATHERED | ROUTES | STAGE) {
             self.buffer.remove(0);
             return Some((kind, String::new()));
         }

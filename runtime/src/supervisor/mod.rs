@@ -8,6 +8,7 @@
 mod crew;
 #[cfg(test)]
 mod crew_tests;
+mod end;
 mod figures;
 mod link;
 mod overview;
@@ -24,8 +25,10 @@ use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
+use crate::metrics::resident;
 use crate::{Error, ErrorKind};
-use crew::{Action, Crew, End};
+use crew::{Action, Crew};
+use end::End;
 pub use figures::Gathered;
 use figures::{Asker, Figures, Turn};
 pub use link::{Link, State, Telling};
@@ -41,8 +44,21 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// How long a worker may be without a sign of life before it is killed.
     pub heartbeat_timeout: Duration,
+    /// How long a worker may take until it serves.
+    pub startup_timeout: Duration,
+    /// How much memory a worker may have before another one takes its place.
+    pub max_memory: Option<MaxMemory>,
     /// Whether to wait for [`Handle::replace`] when a worker does not start, instead of trying again.
     pub wait_for_changes: bool,
+}
+
+/// How much resident memory a worker may have; in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct MaxMemory {
+    /// Any worker.
+    pub bytes: u64,
+    /// Up to so much more, at random, so that not all are replaced at once.
+    pub jitter: u64,
 }
 
 /// What a new worker has to be given.
@@ -50,6 +66,8 @@ pub struct Config {
 pub struct Start {
     /// The descriptor it talks to the supervisor by, to be inherited; see [`Link`].
     pub link: RawFd,
+    /// The descriptor of the memory for its breadcrumbs, to be inherited; see [`crate::breadcrumb`].
+    pub memory: RawFd,
     /// Whether no worker has served before.
     pub first: bool,
 }
@@ -67,6 +85,9 @@ pub enum Signal {
 pub trait Launcher {
     /// The program of a new worker, with all that it inherits.
     fn command(&mut self, start: Start) -> Command;
+
+    /// Memory for the breadcrumbs of a new worker, of [`crate::breadcrumb::PLACES_SIZE`] and full of zeros.
+    fn memory(&mut self) -> io::Result<File>;
 
     /// Sends a signal to a process that has not been waited for yet.
     fn signal(&self, pid: u32, signal: Signal);
@@ -121,6 +142,11 @@ impl<L: Launcher> Supervisor<L> {
     pub fn new(config: Config, launcher: L) -> Result<Supervisor<L>, Error> {
         if config.workers == 0 {
             return Err(Error::new(ErrorKind::Config, "the setting workers must be at least 1"));
+        }
+        if config.max_memory.is_some() && resident(std::process::id()).is_none() {
+            let message =
+                "the setting max_memory needs a system that tells in /proc how much memory a process has";
+            return Err(Error::new(ErrorKind::Config, message));
         }
         let (orders, ordered) = mpsc::unbounded_channel();
         Ok(Supervisor { config, launcher, orders, ordered })
@@ -183,6 +209,9 @@ impl<L: Launcher> Supervisor<L> {
                         Event::Serves => {
                             let first = crew.serves(id, now);
                             let pid = processes.iter().find(|process| process.id() == id).and_then(Process::pid);
+                            if let Some(bytes) = pid.and_then(resident).filter(|_| config.max_memory.is_some()) {
+                                crew.begins_with(id, bytes);
+                            }
                             // The first says so itself.
                             if config.workers > 1 || !first {
                                 tracing::info!(target: "bimetal::supervisor", worker = id, pid, "a worker serves");
@@ -191,15 +220,22 @@ impl<L: Launcher> Supervisor<L> {
                         Event::Lives => {
                             crew.lives(id, now);
                             figures.lives(id);
+                            if config.max_memory.is_some() {
+                                let pid = processes.iter().find(|process| process.id() == id).and_then(Process::pid);
+                                if let Some(bytes) = pid.and_then(resident) {
+                                    crew.has(id, bytes);
+                                }
+                            }
                         }
                         Event::Told { text, asked } => turn = figures.told(id, &text, asked, now),
                         Event::Routes(routes) => figures.serves(routes),
                         Event::Gathers => turn = figures.wanted(Asker::Worker(id), now),
                         Event::AsksToLeave => crew.asks_to_leave(id),
-                        Event::Ended(status) => {
+                        Event::Stage(stage) => crew.stage(id, stage),
+                        Event::Ended(status, calls) => {
                             processes.retain(|process| process.id() != id);
                             turn = figures.ended(id, now);
-                            crew.ended(id, status.map_or(End::Unknown, End::from), now);
+                            crew.ended(id, status.map_or(End::Unknown, End::from), &calls, now);
                         }
                     }
                     false

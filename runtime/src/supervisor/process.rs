@@ -1,9 +1,11 @@
 //! One worker as a process: what it reports, what it is told.
 
 use std::cell::Cell;
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,9 +20,10 @@ use tokio::time::timeout;
 
 use super::crew::Id;
 use super::link::{
-    framed, Messages, ASKS, ASKS_TO_LEAVE, GATHERED, GATHERS, LIVES, REPLIES, ROUTES, SERVES, TELLS,
+    framed, Messages, ASKS, ASKS_TO_LEAVE, GATHERED, GATHERS, LIVES, REPLIES, ROUTES, SERVES, STAGE, TELLS,
 };
 use super::{Launcher, Signal, Start};
+use crate::breadcrumb::left_in;
 
 /// How long the last words of a process that has ended may take to be read: they are there.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -40,7 +43,10 @@ pub(super) enum Event {
     Routes(String),
     /// It wants to know what all have told.
     Gathers,
-    Ended(io::Result<ExitStatus>),
+    /// It has come to this, and does not serve yet.
+    Stage(String),
+    /// With what it was calling, where a signal has ended it.
+    Ended(io::Result<ExitStatus>, Vec<String>),
 }
 
 /// Where the events of all workers go.
@@ -66,14 +72,16 @@ impl Process {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let link = UnixStream::from_std(ours)?;
-        let child = Command::from(launcher.command(Start { link: theirs.as_raw_fd(), first })).spawn()?;
+        let memory = launcher.memory()?;
+        let start = Start { link: theirs.as_raw_fd(), memory: memory.as_raw_fd(), first };
+        let child = Command::from(launcher.command(start)).spawn()?;
         // Open in the worker alone from now on: its end is the end of the stream.
         drop(theirs);
         let pid = Rc::new(Cell::new(child.id()));
         let (link, writer) = link.into_split();
         let (writes, to_write) = mpsc::unbounded_channel();
         spawn_local(write(writer, to_write));
-        spawn_local(follow(id, child, link, pid.clone(), report));
+        spawn_local(follow(id, child, link, memory, pid.clone(), report));
         Ok(Process { id, pid, writes })
     }
 
@@ -110,7 +118,14 @@ async fn write(mut link: OwnedWriteHalf, mut writes: mpsc::UnboundedReceiver<Vec
     }
 }
 
-async fn follow(id: Id, mut child: Child, link: OwnedReadHalf, pid: Rc<Cell<Option<u32>>>, report: Report) {
+async fn follow(
+    id: Id,
+    mut child: Child,
+    link: OwnedReadHalf,
+    memory: File,
+    pid: Rc<Cell<Option<u32>>>,
+    report: Report,
+) {
     let mut line = Line { id, link, report, messages: Messages::default(), open: true };
     let status = loop {
         tokio::select! {
@@ -123,7 +138,10 @@ async fn follow(id: Id, mut child: Child, link: OwnedReadHalf, pid: Rc<Cell<Opti
     };
     // What it has said last.
     while line.open && timeout(LAST_WORDS, line.read()).await.is_ok() {}
-    let _ = line.report.send((id, Event::Ended(status)));
+    let by_signal = status.as_ref().is_ok_and(|status| status.signal().is_some());
+    let calls = if by_signal { left_in(&memory) } else { Ok(Vec::new()) };
+    let calls = calls.unwrap_or_else(|error| vec![format!("what cannot be read: {error}")]);
+    let _ = line.report.send((id, Event::Ended(status, calls)));
 }
 
 /// What a worker says.
@@ -151,6 +169,7 @@ impl Line {
                 REPLIES => Event::Told { text, asked: true },
                 GATHERS => Event::Gathers,
                 ROUTES => Event::Routes(text),
+                STAGE => Event::Stage(text),
                 _ => continue,
             };
             let _ = self.report.send((self.id, event));

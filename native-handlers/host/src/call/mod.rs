@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bimetal_abi::{RESULT_OK, RESULT_PANIC};
+use bimetal_runtime::breadcrumb::Breadcrumb;
 use bimetal_runtime::http::{header, HeaderValue, StatusCode};
 use bimetal_runtime::{Answer, BodyMode, Handler, Request, Response, ServerHandle};
 
@@ -142,6 +143,11 @@ impl Handler for NativeHandler {
             }
         }
     }
+
+    fn describe(&self) -> Option<String> {
+        let HandlerInfo { name, plugin, source, .. } = self.info();
+        Some(format!("handler {name} of plugin {plugin}, {source}"))
+    }
 }
 
 impl NativeHandler {
@@ -150,11 +156,13 @@ impl NativeHandler {
         let detached = Arc::new(Detached::new(request));
         let deadline_ns = clock::deadline_ns(self.bound.deadline);
         let (bound, copy) = (Arc::clone(&self.bound), Arc::clone(&detached));
+        let breadcrumb = Breadcrumb::current();
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let queued = self.bound.pool.submit(Box::new(move || {
             // The receiver is gone when the client is: then nobody wants the answer of a job that has not begun.
             if !sender.is_closed() {
-                let _ = sender.send(bound.answer(call, Source::Detached(&copy), deadline_ns));
+                let answer = || bound.answer(call, Source::Detached(&copy), deadline_ns);
+                let _ = sender.send(breadcrumb.during(answer));
             }
         }));
         if queued.is_err() {

@@ -14,6 +14,7 @@ use bimetal_abi::{
     CALL_TIMED_OUT, CALL_TOO_DEEP, CALL_TOO_LARGE, CALL_UPGRADE, RESULT_ABSENT, RESULT_FAILED, RESULT_OK,
     RESULT_PANIC, RESULT_PENDING,
 };
+use bimetal_runtime::breadcrumb::Breadcrumb;
 use bimetal_runtime::http::{HeaderName, HeaderValue, Method};
 use bimetal_runtime::server::{ErrandError, ErrandReply, PendingReply};
 use bimetal_runtime::Errand;
@@ -230,7 +231,8 @@ pub(super) unsafe extern "C" fn spawn_blocking(
             counters: Arc::clone(&bound.counters),
             plugin: Arc::clone(&bound.plugin),
         };
-        if bound.pool.submit(Box::new(move || queued.run())).is_err() {
+        let breadcrumb = Breadcrumb::current();
+        if bound.pool.submit(Box::new(move || breadcrumb.during(|| queued.run()))).is_err() {
             bound.counters.rejected.fetch_add(1, Ordering::Relaxed);
             return None;
         }
