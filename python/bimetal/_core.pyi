@@ -26,6 +26,7 @@ __all__ = [
     "Reload",
     "RouteCall",
     "RouteError",
+    "SpanQueue",
     "Supervisor",
     "WorkerLink",
     "build_info",
@@ -146,6 +147,7 @@ class Engine:
         *,
         on_exception: Callable[[BaseException], object] | None = None,
         link: WorkerLink | None = None,
+        spans: SpanQueue | None = None,
         **settings: Unpack[Settings],
     ) -> Self:
         """Bind the address, or take the socket `fd` or that of `link`. Nothing is accepted until `serve`.
@@ -346,6 +348,22 @@ def sdk_sources() -> dict[str, str]:
 
 def build_info() -> dict[str, str]:
     """Versions of extension and plugin ABI, the target it was built for, and whether the interpreter has a GIL."""
+
+@final
+class SpanQueue:
+    """Requests that have ended, for a thread that makes spans of them."""
+
+    def __new__(cls, all_lanes: bool) -> Self:
+        """With `all_lanes` of every request, else of those that no lane of Python hears of."""
+
+    def take(self) -> list[dict[str, Any]] | None:
+        """The requests that have ended since the last call, after waiting for one; none of them after a second.
+
+        None when the queue is closed, and so is every server that records into it.
+        """
+
+    def close(self) -> None:
+        """No further server will record into it."""
 
 @final
 class Supervisor:

@@ -170,6 +170,8 @@ class Limits(Listening, total=False):
     timing: bool
     #: Serve `/livez`, `/readyz`, `/startupz` and `/metrics`, where the application has no route of that path.
     probes: bool
+    #: Send spans of requests to an OpenTelemetry collector, as the OTEL_* variables of the environment say.
+    otel: bool
     #: Serve `/_bimetal/`, a page for people that shows the routes and how they do; where there is `admin`, on that
     #: address only. With None it is off, but on with `bimetal run --reload`.
     dashboard: bool | None

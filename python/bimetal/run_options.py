@@ -335,6 +335,11 @@ observing_options = _together(
         type=click.FloatRange(0),
         help="Not ready while more than this share of the threads is wanted.",
     ),
+    click.option(
+        "--otel",
+        is_flag=True,
+        help="Send spans of requests to an OpenTelemetry collector, by the OTEL_* variables; needs bimetal[otel].",
+    ),
     click.option("--timing", is_flag=True, help="Say in a Server-Timing header of each response where its time went."),
     click.option(
         "--log-level", default="info", show_default=True, type=click.Choice(("error", "warn", "info", "debug", "trace"))

@@ -31,6 +31,7 @@ from bimetal.lane.entry import EntryPoint
 from bimetal.last_resort import LastResort
 from bimetal.lifespan import LifespanMode, LifespanRun
 from bimetal.options import Limits
+from bimetal.otel import Telemetry
 from bimetal.plugins import Plugin, Plugins, missing_plugin
 from bimetal.shadow import Shadow
 from bimetal.table import as_json
@@ -128,6 +129,8 @@ class Server:
             self._plugins.init_timeout = plugin_init_timeout
         self._plugins.installed = self._plugins.installed and installed_plugins
         self._admin = parse_address(admin) if admin is not None else None
+        self._otel = limits.pop("otel", False)
+        self._telemetry: Telemetry | None = None
         self._native = dict(native or {})
         self._absent: list[str] = []
         self._uvloop = uvloop
@@ -179,6 +182,7 @@ class Server:
                 observer=self._observer,
                 # What stands between the server and the application may change the scheme.
                 knows_scheme=self._asgi is self.entry,
+                recorded=self._otel,
             )
         except PluginError as error:
             if missing:
@@ -379,7 +383,9 @@ class Server:
             raise PluginError(f"native route {path!r}: the path must start with '/'")
         if name not in handlers:
             raise PluginError(f"native route {path}: {unknown_handler(name, handlers)}")
-        skipped = bypassed_by_app(self.app, handlers[name]) if isinstance(self.app, FastAPI) else []
+        skipped = (
+            bypassed_by_app(self.app, handlers[name], recorded=self._otel) if isinstance(self.app, FastAPI) else []
+        )
         reason = "; ".join([GIVEN(), BYPASSES(names=", ".join(skipped))] if skipped else [GIVEN()])
         return RoutePlan(path=path, methods=("GET",), lane="native", name=name, reason=reason, native=name)
 
@@ -397,10 +403,12 @@ class Server:
                 raise
 
     def _open_engine(self, handover: float) -> None:
+        # Before the routes are read: they depend on whether the application records.
+        self._telemetry = Telemetry(self.app) if self._otel else None
         self.plans = self.compile()
         if isinstance(self.app, FastAPI) and (reason := versions.untested()) is not None:
             logger.warning("every Python route is on the asgi lane: %s", reason)
-        limits: Limits = {"handover": handover, **self._limits}
+        limits: dict[str, Any] = {"handover": handover, **self._limits}
         # With an address of the probes it is there alone; the supervisor serves that for all of its workers.
         limits["dashboard"] = self._has_dashboard() and (self._admin is None or self._link is None)
         engine = Engine(
@@ -413,6 +421,7 @@ class Server:
             link=self._link,
             # The supervisor serves it for all of its workers.
             admin=self._admin if self._link is None else None,
+            spans=self._telemetry.queue if self._telemetry is not None else None,
             **limits,
         )
         try:
@@ -421,6 +430,8 @@ class Server:
             engine.close()
             raise
         self._engine = engine
+        if self._telemetry is not None:
+            self._telemetry.start()
         self._plugins.served_by(self)
 
     def _has_dashboard(self) -> bool:
@@ -462,6 +473,8 @@ class Server:
                 self._plugins.not_served_by(self)
                 self._engine = None
             self._stuck = engine.close()
+            if self._telemetry is not None:
+                self._telemetry.close()
             asyncio.set_event_loop(None)
             loop.close()
             _join_workers(loop)
@@ -477,7 +490,7 @@ class Server:
         assert self._stopping is not None
         engine.attach(loop, self._state, runner_start(loop))
         lifespan = LifespanRun(self._asgi, self._lifespan, self._state)
-        before = _fingerprint(self.app)
+        before = _fingerprint(self.app, self._otel)
         if self._stack is not None:
             self._stack.install()
         if self._link is not None:
@@ -485,7 +498,7 @@ class Server:
         await lifespan.startup()
         shadow: asyncio.Task[None] | None = None
         try:
-            if _fingerprint(self.app) != before:
+            if _fingerprint(self.app, self._otel) != before:
                 # The startup has added routes or middleware.
                 with self._plugins.lock:
                     self.plans = self.compile()
@@ -640,7 +653,7 @@ class Server:
             raise outcome
 
 
-def _fingerprint(app: Any) -> tuple[Any, ...]:
+def _fingerprint(app: Any, recorded: bool) -> tuple[Any, ...]:
     """Changes when an application gets other routes or middleware."""
     router: Any = getattr(app, "router", None)
     routes = getattr(router, "routes", ())
@@ -651,7 +664,7 @@ def _fingerprint(app: Any) -> tuple[Any, ...]:
         [id(route) for route in routes],
         len(getattr(app, "user_middleware", ())),
         telemetry is not None and telemetry.enabled(),
-        [id(middleware) for middleware in edge(app).done] if isinstance(app, FastAPI) else [],
+        [id(middleware) for middleware in edge(app, recorded=recorded).done] if isinstance(app, FastAPI) else [],
     )
 
 

@@ -35,6 +35,7 @@ use crate::plan::{path_parameters, Plan};
 use crate::reload::{Rebound, Reload};
 use crate::settings::{seconds, Settings};
 use crate::shadow::{ShadowQueue, ShadowedHandler};
+use crate::spans::SpanQueue;
 use crate::supervisor::{given, WorkerLink};
 use crate::sync_lane::SyncWork;
 use crate::vitals::{Asked, Vitals};
@@ -86,12 +87,13 @@ enum Stage {
 impl Engine {
     /// Binds the address, or takes the socket `fd` or the one that `link` has inherited.
     #[new]
-    #[pyo3(signature = (app, *, on_exception = None, link = None, **settings))]
+    #[pyo3(signature = (app, *, on_exception = None, link = None, spans = None, **settings))]
     fn new(
         py: Python<'_>,
         app: Py<PyAny>,
         on_exception: Option<Py<PyAny>>,
         link: Option<&Bound<'_, WorkerLink>>,
+        spans: Option<&Bound<'_, SpanQueue>>,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         let settings = match settings {
@@ -99,7 +101,7 @@ impl Engine {
             None => Settings::read(&PyDict::new(py))?,
         };
         let Settings {
-            config,
+            mut config,
             fd,
             root_path,
             sync_threads,
@@ -109,6 +111,8 @@ impl Engine {
             admin,
             thresholds,
         } = settings;
+        config.spans = spans.and_then(|queue| queue.get().recorder());
+        let dropped_spans = config.spans.as_ref().map(|recorder| recorder.dropped());
         let server = match (link, fd) {
             (Some(link), _) => Server::from_listener(config, link.get().listener()?),
             (None, Some(fd)) => Server::from_listener(config, given(fd)?),
@@ -141,7 +145,7 @@ impl Engine {
         let lanes = Arc::new(lanes);
         let readiness = Readiness::default();
         let link = link.map(|link| link.get().link());
-        let vitals = Vitals::new(readiness.clone(), &lanes, handle.clone(), thresholds, link);
+        let vitals = Vitals::new(readiness.clone(), &lanes, handle.clone(), thresholds, link, dropped_spans);
         if let Some(link) = &vitals.link {
             let telling = Arc::clone(&vitals);
             link.tell_by(Box::new(move || telling.tell()));

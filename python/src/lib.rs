@@ -51,6 +51,7 @@ mod route_call;
 mod sdk;
 mod settings;
 mod shadow;
+mod spans;
 mod supervisor;
 mod sync_lane;
 mod thread_call;
@@ -95,6 +96,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<reload::Rebound>()?;
     module.add_class::<reload::Reload>()?;
     module.add_class::<route_call::RouteCall>()?;
+    module.add_class::<spans::SpanQueue>()?;
     module.add_class::<supervisor::Supervisor>()?;
     module.add_class::<supervisor::WorkerLink>()?;
     module.add_function(wrap_pyfunction!(dumps, module)?)?;

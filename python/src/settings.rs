@@ -69,6 +69,7 @@ impl Settings {
                 request_id: given.take("request_id", usual.request_id)?,
                 trusted_proxies: TrustedProxies::parse(given.take("trusted_proxies", Vec::<String>::new())?)
                     .map_err(PyValueError::new_err)?,
+                spans: usual.spans,
                 timing: given.take("timing", usual.timing)?,
             },
             fd: given.take("fd", None)?,

@@ -8,6 +8,7 @@ use bimetal_runtime::lane::Refusal;
 use bimetal_runtime::metrics::exposition::{head, number, sample, single};
 use bimetal_runtime::metrics::process;
 use bimetal_runtime::probes::{Check, Later, Readiness, Report, Source, Stage, Thresholds};
+use bimetal_runtime::spans::Dropped;
 use bimetal_runtime::supervisor::{Link, State};
 use bimetal_runtime::ServerHandle;
 use parking_lot::Mutex;
@@ -113,6 +114,8 @@ pub(crate) struct Vitals {
     pub(crate) pulse: Arc<Pulse>,
     /// In a worker process.
     pub(crate) link: Option<Link>,
+    /// Where spans are recorded.
+    pub(crate) dropped_spans: Option<Dropped>,
     /// The routes, as a JSON array, once somebody wants to show them.
     routes: Mutex<String>,
 }
@@ -124,6 +127,7 @@ impl Vitals {
         handle: ServerHandle,
         thresholds: Thresholds,
         link: Option<Link>,
+        dropped_spans: Option<Dropped>,
     ) -> Arc<Vitals> {
         Arc::new(Vitals {
             stage,
@@ -134,6 +138,7 @@ impl Vitals {
             thresholds,
             pulse: Pulse::new(),
             link,
+            dropped_spans,
             routes: Mutex::new("[]".to_owned()),
         })
     }
@@ -219,6 +224,10 @@ impl Vitals {
         let (name, help) =
             ("bimetal_access_log_dropped_total", "Lines of the access log that nobody took in time.");
         single(&mut text, name, "counter", help, log::dropped() as f64);
+        if let Some(dropped) = &self.dropped_spans {
+            let (name, help) = ("bimetal_spans_dropped_total", "Spans that nobody took in time.");
+            single(&mut text, name, "counter", help, dropped.count() as f64);
+        }
         process(&mut text);
         text
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::http::{HeadLimits, TrustedProxies};
+use crate::spans::Recorder;
 use crate::Tls;
 
 /// How a [`Server`](crate::Server) listens and what it allows.
@@ -67,6 +68,8 @@ pub struct Config {
     pub request_id: bool,
     /// The proxies that are believed about where a request came from; nobody by default.
     pub trusted_proxies: TrustedProxies,
+    /// Where requests are recorded that no lane records; nowhere by default.
+    pub spans: Option<Recorder>,
     /// Whether each response of a handler says in a `Server-Timing` field where its time went.
     pub timing: bool,
 }
@@ -96,6 +99,7 @@ impl Default for Config {
             access_log: false,
             request_id: false,
             trusted_proxies: TrustedProxies::default(),
+            spans: None,
             timing: false,
         }
     }

@@ -30,6 +30,7 @@ pub mod metrics;
 pub mod probes;
 pub mod routing;
 pub mod server;
+pub mod spans;
 pub mod supervisor;
 mod tls;
 

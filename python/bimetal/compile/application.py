@@ -37,15 +37,18 @@ _REQUEST_PATH = (
 _ROUTER_METHODS = ("__call__", "app", "handle", "matches")
 
 
-def edge(app: FastAPI, *, knows_scheme: bool = True) -> Recognised:
-    """The application's middleware, divided between the server's edge and the application; see `recognise`."""
+def edge(app: FastAPI, *, knows_scheme: bool = True, recorded: bool = False) -> Recognised:
+    """The application's middleware, divided between the server's edge and the application; see `recognise`.
+
+    `recorded`: the server records what the edge answers, which FastAPI's own telemetry does not hear of.
+    """
     if (
         versions.untested()
         or _patched()
         or _overridden(app, FastAPI, ("__call__", "build_middleware_stack"))
         or _body_limit(app)
         or _stack(app)
-        or telemetry_enabled(app)
+        or (telemetry_enabled(app) and not recorded)
     ):
         return Recognised(remaining=list(app.user_middleware))
     return recognise(app.user_middleware, knows_scheme=knows_scheme)

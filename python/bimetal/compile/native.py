@@ -30,6 +30,8 @@ def compile_native_route(
     methods: tuple[str, ...],
     binding: NativeBinding,
     handlers: Handlers | None,
+    *,
+    recorded: bool = False,
 ) -> RoutePlan | None:
     """The plan of a native route; None when its handler is absent and its Python body has to run.
 
@@ -41,7 +43,8 @@ def compile_native_route(
         if binding.fallback == "python":
             return None
         raise PluginError(f"{where}: {unknown_handler(binding.name, handlers)}")
-    skipped = bypassed(app, route, effective, handlers[binding.name] if handlers is not None else None)
+    handler = handlers[binding.name] if handlers is not None else None
+    skipped = bypassed(app, route, effective, handler, recorded=recorded)
     refused = [item for item in skipped if not _accepted(item, binding.bypass)]
     if refused:
         names = ", ".join(refused)
@@ -83,9 +86,11 @@ def compile_native_route(
     )
 
 
-def bypassed(app: FastAPI, route: Any, effective: Any, handler: HandlerInfo | None) -> list[str]:
+def bypassed(
+    app: FastAPI, route: Any, effective: Any, handler: HandlerInfo | None, *, recorded: bool = False
+) -> list[str]:
     """All that runs around the route's Python handler and not around the native one, each as `kind:name`."""
-    found = bypassed_by_app(app, handler)
+    found = bypassed_by_app(app, handler, recorded=recorded)
     if type(route).__module__ != "fastapi.routing":
         found.append(f"route_class:{type(route).__name__}")
     for dependency in effective.dependant.dependencies:
@@ -96,21 +101,21 @@ def bypassed(app: FastAPI, route: Any, effective: Any, handler: HandlerInfo | No
     return list(dict.fromkeys(found))
 
 
-def bypassed_by_app(app: FastAPI, handler: HandlerInfo | None) -> list[str]:
+def bypassed_by_app(app: FastAPI, handler: HandlerInfo | None, *, recorded: bool = False) -> list[str]:
     """All that the application as a whole runs around its handlers and not around a native one.
 
-    What the server does at its edge runs before both.
+    What the server does at its edge runs before both. `recorded`: the server records native routes itself.
     """
     found: list[str] = []
     replaced = overridden(app, FastAPI, ("__call__", "build_middleware_stack"))
     if replaced is not None:
         found.append(f"application:{type(app).__name__}.{replaced}")
-    found += [f"middleware:{middleware_name(middleware)}" for middleware in edge(app).remaining]
+    found += [f"middleware:{middleware_name(middleware)}" for middleware in edge(app, recorded=recorded).remaining]
     if getattr(app, "max_body_size", None) is not None:
         found.append("limit:max_body_size")
     if router_obstacle(app.router) is not None:
         found.append(f"router:{type(app.router).__name__}")
-    if telemetry_enabled(app):
+    if telemetry_enabled(app) and not recorded:
         found.append("telemetry:opentelemetry")
     found += [f"exception_handler:{name}" for name in unheard_handlers(app, handler)]
     return found

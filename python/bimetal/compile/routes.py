@@ -75,15 +75,17 @@ class Compilation:
         path_prefix: str = "",
         observer: Any = None,
         knows_scheme: bool = True,
+        recorded: bool = False,
     ) -> None:
         """Read `app`.
 
         `root_path` is the ASGI root path of requests whose path does not start with it. `path_prefix` is one that the
         server puts before the path of each request, after the request was routed. `observer` is called with each scope
         that a compiled lane makes, and its `send`; it gives the `send` to use. `knows_scheme`: see
-        `bimetal.compile.edge.recognise`.
+        `bimetal.compile.edge.recognise`. `recorded`: the server makes spans of what the application does not hear of.
         """
         self.app = app
+        self._recorded = recorded
         self.handlers = handlers
         #: Native handlers that are not there and for which the Python body runs.
         self.absent: list[str] = []
@@ -102,7 +104,7 @@ class Compilation:
         if isinstance(app, FastAPI):
             root_path = app.root_path or root_path
             unusable = _root_path_obstacle(root_path, path_prefix)
-            self.edge = application.edge(app, knows_scheme=knows_scheme)
+            self.edge = application.edge(app, knows_scheme=knows_scheme, recorded=recorded)
             self.obstacle = application.obstacle(app, self.edge) or unusable
             self.plans = list(self._compile())
             if root_path and not path_prefix and not unusable:
@@ -155,7 +157,9 @@ class Compilation:
                 where = describe(effective.path, methods, effective.endpoint)
                 raise RouteError(f"{where}: a native route cannot stand behind {self.barrier}; declare it earlier")
             if self.barrier is None:
-                plan = compile_native_route(self.app, route, effective, methods, binding, self.handlers)
+                plan = compile_native_route(
+                    self.app, route, effective, methods, binding, self.handlers, recorded=self._recorded
+                )
                 if plan is not None:
                     if self.handlers is not None:
                         self.operations.append(native_operation(effective, methods, self.handlers[binding.name]))

@@ -47,7 +47,14 @@ class EntryPoint:
         scope["app"] = self.app
         if self._stack is None:
             self._stack = self._without_edge()
-        await self._stack(scope, receive, send)
+        telemetry: Any = getattr(self.app, "_native_telemetry", None)
+        if telemetry is None or "fastapi.telemetry" in scope or not telemetry.enabled():
+            await self._stack(scope, receive, send)
+            return
+        from fastapi.telemetry._asgi import _legacy_otel
+
+        legacy = _legacy_otel(self.app.middleware_stack)
+        await telemetry(app=self._stack, scope=scope, receive=receive, send=send, legacy_otel=legacy)
 
     def _without_edge(self) -> ASGIApp:
         if self.app.middleware_stack is None:

@@ -5,17 +5,19 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use super::served::{Entry, Served};
 use super::worker::Worker;
 use crate::breadcrumb::Step;
 use crate::edge::{AccessEntry, Edge, Passage};
 use crate::http::{
-    header, Body, Connection, HeaderName, HeaderValue, Method, Request, Response, StatusCode, X_REQUEST_ID,
+    header, Body, Connection, HeaderName, HeaderValue, Request, Response, StatusCode, X_REQUEST_ID,
 };
 use crate::lane::LaneKind;
 use crate::metrics::{Phase, Phases};
 use crate::routing::Route;
+use crate::spans::OpenSpan;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -82,6 +84,7 @@ pub(super) struct Exchange {
     /// In a box, as most requests have none.
     request_id: Option<Box<HeaderValue>>,
     log: Option<Box<AccessEntry>>,
+    span: Option<Box<OpenSpan>>,
     /// The response's way out through the edge.
     passage: Option<Passage>,
 }
@@ -108,6 +111,7 @@ impl Exchange {
             status: None,
             request_id,
             log,
+            span: None,
             passage: None,
         }
     }
@@ -121,7 +125,18 @@ impl Exchange {
     pub(super) fn enter(&mut self, edge: Option<&Arc<Edge>>, request: &Request) -> Option<Response> {
         let (passage, answer) = edge?.enter(request);
         self.passage = Some(passage);
+        if answer.is_some() {
+            self.record(request, LaneKind::Native);
+        }
         answer
+    }
+
+    /// Has the request recorded, if requests of this lane are; `Native` for one that is answered without a lane.
+    pub(super) fn record(&mut self, request: &Request, lane: LaneKind) {
+        if self.worker.config().spans.as_ref().is_some_and(|recorder| recorder.wants(lane)) {
+            let since = Duration::from_nanos(self.worker.now().saturating_sub(self.began));
+            self.span = Some(Box::new(OpenSpan::new(request, since)));
+        }
     }
 
     /// The body is being read first.
@@ -130,8 +145,9 @@ impl Exchange {
     }
 
     /// The handler of this route is called from here on, for the first time until what is given is dropped.
-    pub(super) fn set_route(&mut self, routed: Routed, method: &Method) -> (&Route, Option<Step>) {
-        self.series = routed.entry().place(method);
+    pub(super) fn set_route(&mut self, routed: Routed, request: &Request) -> (&Route, Option<Step>) {
+        self.series = routed.entry().place(request.method());
+        self.record(request, routed.lane);
         if routed.lane == LaneKind::Native {
             let called = if self.waited { self.worker.now() } else { self.began };
             self.called = NonZeroU64::new(called);
@@ -162,6 +178,15 @@ impl Exchange {
     /// What other threads wake the connection's task by.
     pub(super) fn gathering(&self, waker: &Waker) -> Option<Waker> {
         self.connection.as_ref().map(|connection| connection.gathering(waker))
+    }
+
+    fn end_span(&mut self) {
+        let (Some(span), Some(recorder)) = (self.span.take(), &self.worker.config().spans) else { return };
+        // What the whole application answers has a route that only the application knows.
+        let route = self.routed.as_ref().filter(|routed| routed.lane != LaneKind::Asgi);
+        let pattern = route.map(|route| route.pattern.clone());
+        let took = Duration::from_nanos(self.worker.now().saturating_sub(self.began));
+        span.end(recorder, pattern, self.status, took);
     }
 
     fn lane(&self) -> Option<LaneKind> {
@@ -229,6 +254,7 @@ impl Drop for Exchange {
         if let Some(log) = &self.log {
             log.write(self.status, self.lane());
         }
+        self.end_span();
         self.note_end();
         self.worker.counters().request_ended(self.lane());
         if let Some(connection) = &self.connection {

@@ -78,7 +78,7 @@ impl Respond {
         framing: Framing,
         mut exchange: Exchange,
     ) -> Respond {
-        let (route, step) = exchange.set_route(routed, request.method());
+        let (route, step) = exchange.set_route(routed, &request);
         let called = catch_unwind(AssertUnwindSafe(|| route.handler.call(request)));
         drop(step);
         let response = match called {

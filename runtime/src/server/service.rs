@@ -17,7 +17,7 @@ use super::worker::Worker;
 use crate::http::{
     header, Body, Connection, Framing, HeaderValue, Incoming, Method, Request, Response, Socket, StatusCode,
 };
-use crate::lane::BodyMode;
+use crate::lane::{BodyMode, LaneKind};
 use crate::routing::Lookup;
 
 /// How long a client may go on sending what nobody reads after the response: closing at once could destroy
@@ -80,6 +80,7 @@ pub(super) fn serve_on(
     let has_body = !websocket && request.has_payload();
     let too_large = has_body && request.content_length().is_some_and(|length| length > limit as u64);
     if too_large {
+        exchange.record(&request, LaneKind::Native);
         let refusal = answer.unwrap_or_else(|| Response::from(&Incoming::too_large(limit)));
         return Respond::with(refusal, framing, exchange, Some(request.take_incoming()));
     }
@@ -97,6 +98,7 @@ pub(super) fn serve_on(
         }
         Lookup::Fallback(_) => Routed::fallback(&table),
         Lookup::MethodNotAllowed(_) | Lookup::NotFound => {
+            exchange.record(&request, LaneKind::Native);
             let response = refusal(&lookup);
             return answer_without_route(response, has_body, request, framing, exchange);
         }
