@@ -189,6 +189,27 @@ fn what_no_route_answers() {
 }
 
 #[test]
+fn methods_that_http_does_not_define_are_routed_by_name() {
+    let brew: Method = "BREW".parse().unwrap();
+    let server = serve(vec![
+        route(&[brew], "/{pot}", BodyMode::Ignored, |_| Answer::Now(text("brewed"))),
+        route(&[], "/any", BodyMode::Ignored, |request| Answer::Now(text(request.method().as_str()))),
+    ]);
+    let mut client = Client::connect(server.local_addr());
+    let mut ask = |request: &str| {
+        client.send(format!("{request} HTTP/1.1\r\nhost: test\r\n\r\n"));
+        let reply = client.reply();
+        (reply.status, reply.text().to_owned(), reply.header("allow").map(str::to_owned))
+    };
+    assert_eq!(ask("BREW /pot"), (200, "brewed".to_owned(), None));
+    let refused = (405, "{\"detail\":\"Method Not Allowed\"}".to_owned(), Some("BREW".to_owned()));
+    assert_eq!(ask("STEEP /pot"), refused);
+    assert_eq!(ask("GET /pot"), refused);
+    assert_eq!(ask("STEEP /any"), (200, "STEEP".to_owned(), None));
+    assert_eq!(ask("BREW /any"), (200, "brewed".to_owned(), None));
+}
+
+#[test]
 fn the_fallback_answers_what_no_route_does() {
     let fallback = route(&[], "", BodyMode::Stream, |request| {
         let websocket = request.is_websocket();

@@ -3,9 +3,12 @@
 //! [`RouteTable`] gives Starlette's answer: the first route, in order of registration, that matches the
 //! decoded path and the method. It finds it without trying the routes one by one.
 
+mod methods;
 mod params;
 mod pattern;
+mod span;
 mod table;
+mod tree;
 
 use std::sync::Arc;
 
@@ -13,6 +16,7 @@ use crate::edge::Edge;
 use crate::http::Method;
 use crate::lane::{BodyMode, Handler, LaneKind};
 use crate::Error;
+use methods::Methods;
 
 pub use params::Params;
 
@@ -40,6 +44,8 @@ impl Route {
 /// Starlette.
 pub struct RouteTable {
     routes: Vec<Arc<Route>>,
+    /// The methods of each of them.
+    methods: Arc<[Methods]>,
     fallback: Option<Arc<Route>>,
     index: Arc<table::Index>,
     edge: Option<Arc<Edge>>,
@@ -65,8 +71,15 @@ impl RouteTable {
     /// An error of kind `Route` names the pattern that cannot be read and says what is wrong with it.
     pub fn new(routes: Vec<Route>, fallback: Option<Route>) -> Result<RouteTable, Error> {
         let index = table::Index::new(routes.iter().map(|route| route.pattern.as_str()))?;
+        let methods = routes.iter().map(|route| Methods::of(&route.methods)).collect();
         let routes = routes.into_iter().map(Arc::new).collect();
-        Ok(RouteTable { routes, fallback: fallback.map(Arc::new), index: Arc::new(index), edge: None })
+        Ok(RouteTable {
+            routes,
+            methods,
+            fallback: fallback.map(Arc::new),
+            index: Arc::new(index),
+            edge: None,
+        })
     }
 
     /// The same table behind an edge, which every request passes before it is routed, and every response after.
@@ -93,6 +106,7 @@ impl RouteTable {
         };
         RouteTable {
             routes: self.routes.iter().enumerate().map(renewed).collect(),
+            methods: Arc::clone(&self.methods),
             fallback: self.fallback.clone(),
             index: Arc::clone(&self.index),
             edge: self.edge.clone(),
@@ -116,14 +130,24 @@ impl RouteTable {
 
     /// Which route answers `method` on the decoded `path`.
     pub fn lookup(&self, method: &Method, path: &str) -> Lookup<'_> {
-        if let Some((index, params)) = self.index.first(path, |index| self.routes[index].answers(method)) {
+        let wanted = Methods::one(method);
+        let mut params = Params::default();
+        let mut any = false;
+        let found = self.index.first(path, &mut params, |index| {
+            any = true;
+            self.methods[index].meets(wanted) && (!wanted.is_others() || self.answers(index, method))
+        });
+        if let Some(index) = found {
             return Lookup::Route(index, params);
         }
         if let Some(fallback) = &self.fallback {
             return Lookup::Fallback(fallback);
         }
+        if !any {
+            return Lookup::NotFound;
+        }
         let mut allowed: Vec<&Method> = Vec::new();
-        let _ = self.index.first(path, |index| {
+        let _ = self.index.first(path, &mut Params::default(), |index| {
             for method in &self.routes[index].methods {
                 if !allowed.contains(&method) {
                     allowed.push(method);
@@ -131,10 +155,12 @@ impl RouteTable {
             }
             false
         });
-        if allowed.is_empty() {
-            Lookup::NotFound
-        } else {
-            Lookup::MethodNotAllowed(allowed)
-        }
+        Lookup::MethodNotAllowed(allowed)
+    }
+
+    /// Whether a route that answers some method without a bit of its own answers this one.
+    #[cold]
+    fn answers(&self, index: usize, method: &Method) -> bool {
+        self.routes[index].answers(method)
     }
 }

@@ -29,6 +29,12 @@ impl Params {
         self.0.get(index).map(|&(start, end)| start as usize..end as usize)
     }
 
+    /// Forgets all but the first `length`.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.0.truncate(length);
+    }
+
+    #[inline]
     pub(crate) fn push(&mut self, range: Range<usize>) {
         self.0.push((range.start as u32, range.end as u32));
     }

@@ -44,7 +44,7 @@ pub(crate) enum Element {
 }
 
 /// One segment of a [plain](Pattern::segments) pattern.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Segment {
     /// Text, which may be empty.
     Literal(Box<str>),
@@ -56,6 +56,7 @@ pub(crate) enum Segment {
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
     elements: Vec<Element>,
+    segments: Option<Box<[Segment]>>,
 }
 
 impl Pattern {
@@ -102,7 +103,8 @@ impl Pattern {
         if !literal.is_empty() {
             elements.push(Element::Literal(literal.into()));
         }
-        Ok(Pattern { elements })
+        let segments = segments(&elements).map(Vec::into_boxed_slice);
+        Ok(Pattern { elements, segments })
     }
 
     /// The path itself where the pattern has no parameters.
@@ -113,45 +115,9 @@ impl Pattern {
         }
     }
 
-    /// The segments after the first slash, where each parameter is a whole segment matching `[^/]+` and
-    /// no literal has a brace (those mean something to the tree of segments).
-    pub(crate) fn segments(&self) -> Option<Vec<Segment>> {
-        let mut segments = Vec::new();
-        // Whether the text so far ends inside a segment that a literal has begun; a parameter needs a fresh
-        // one.
-        let mut open: Option<String> = None;
-        let mut after_param = false;
-        for element in &self.elements {
-            match element {
-                Element::Literal(text) => {
-                    if text.contains(['{', '}']) || (after_param && !text.starts_with('/')) {
-                        return None;
-                    }
-                    let mut pieces = text.split('/');
-                    // What precedes the first slash is empty: checked above, and a pattern starts with a
-                    // slash.
-                    pieces.next();
-                    for piece in pieces {
-                        if let Some(done) = open.replace(piece.to_owned()) {
-                            segments.push(Segment::Literal(done.into()));
-                        }
-                    }
-                    after_param = false;
-                }
-                Element::Param(Converter::Str) => match open.take() {
-                    Some(text) if text.is_empty() => {
-                        segments.push(Segment::Param);
-                        after_param = true;
-                    }
-                    _ => return None,
-                },
-                Element::Param(_) => return None,
-            }
-        }
-        if let Some(done) = open {
-            segments.push(Segment::Literal(done.into()));
-        }
-        Some(segments)
+    /// The segments after the first slash, where each parameter is a whole segment matching `[^/]+`.
+    pub(crate) fn segments(&self) -> Option<&[Segment]> {
+        self.segments.as_deref()
     }
 
     /// Whether the pattern matches the whole of `path`, and what its parameters capture.
@@ -194,7 +160,7 @@ impl Pattern {
     pub(crate) fn may_overlap(&self, other: &Pattern) -> bool {
         if let (Some(a), Some(b)) = (self.segments(), other.segments()) {
             return a.len() == b.len()
-                && a.iter().zip(&b).all(|pair| match pair {
+                && a.iter().zip(b).all(|pair| match pair {
                     (Segment::Literal(a), Segment::Literal(b)) => a == b,
                     (Segment::Literal(text), Segment::Param) | (Segment::Param, Segment::Literal(text)) => {
                         !text.is_empty()
@@ -209,6 +175,46 @@ impl Pattern {
         let (a, b) = (literal_prefix(self), literal_prefix(other));
         a.starts_with(&*b) || b.starts_with(&*a)
     }
+}
+
+/// See [`Pattern::segments`].
+fn segments(elements: &[Element]) -> Option<Vec<Segment>> {
+    let mut segments = Vec::new();
+    // Whether the text so far ends inside a segment that a literal has begun; a parameter needs a fresh
+    // one.
+    let mut open: Option<String> = None;
+    let mut after_param = false;
+    for element in elements {
+        match element {
+            Element::Literal(text) => {
+                if after_param && !text.starts_with('/') {
+                    return None;
+                }
+                let mut pieces = text.split('/');
+                // What precedes the first slash is empty: checked above, and a pattern starts with a
+                // slash.
+                pieces.next();
+                for piece in pieces {
+                    if let Some(done) = open.replace(piece.to_owned()) {
+                        segments.push(Segment::Literal(done.into()));
+                    }
+                }
+                after_param = false;
+            }
+            Element::Param(Converter::Str) => match open.take() {
+                Some(text) if text.is_empty() => {
+                    segments.push(Segment::Param);
+                    after_param = true;
+                }
+                _ => return None,
+            },
+            Element::Param(_) => return None,
+        }
+    }
+    if let Some(done) = open {
+        segments.push(Segment::Literal(done.into()));
+    }
+    Some(segments)
 }
 
 fn is_identifier(text: &str) -> bool {

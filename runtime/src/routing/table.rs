@@ -1,131 +1,148 @@
 //! The index over all patterns: which routes may match a path, in order of registration.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
-use foldhash::fast::RandomState;
-
-use super::pattern::{Pattern, Segment};
+use super::pattern::Pattern;
+use super::tree::Tree;
 use super::Params;
 use crate::Error;
 
-/// A route that matches one certain path.
-struct Exact {
-    route: usize,
-    params: Params,
-}
-
 /// A route that may match a path of one shape.
 struct Candidate {
-    route: usize,
-    /// The pattern has this very shape: it matches, and its parameters are the shape's.
-    same_shape: bool,
+    route: u32,
+    /// Whether it is the last one of its shape.
+    last: bool,
+    captures: Captures,
+}
+
+/// What its parameters are.
+enum Captures {
+    /// Those of the shape: the pattern has this very shape.
+    Shape,
+    /// These: the shape is one path, which the pattern matches.
+    Known(Box<Params>),
+    /// To be seen, and whether it matches at all.
+    Tried,
 }
 
 /// Finds the routes for a path without trying them one by one.
 ///
-/// - A path that is a pattern itself: one hash lookup gives every route that matches it, precomputed.
-/// - Otherwise a tree finds the shape (`/users/{}/posts`), which lists every route that overlaps with it.
-///   Those of the same shape match; the few others are tried.
-/// - Otherwise only odd patterns (converters, parts of segments) are left: a list.
+/// - A [tree](Tree) finds the shape of the path (`/users/{}/posts`), which lists every route that matches it or may do so.
+///   Those of the same shape match; the few others are tried. A shape without parameters is one path: what matches it
+///   is known.
+/// - Without a shape only odd patterns (converters, parts of segments) are left: a list.
 ///
 /// Each list is in order of registration, so the first that matches is Starlette's choice.
 pub(crate) struct Index {
     patterns: Vec<Pattern>,
-    exact: HashMap<Box<str>, Box<[Exact]>, RandomState>,
-    tree: matchit::Router<Box<[Candidate]>>,
+    tree: Tree,
+    /// The lists of all shapes, one after the other.
+    candidates: Box<[Candidate]>,
     odd: Box<[usize]>,
 }
 
 impl Index {
     pub(crate) fn new<'a>(sources: impl Iterator<Item = &'a str>) -> Result<Index, Error> {
         let patterns = sources.map(Pattern::parse).collect::<Result<Vec<_>, _>>()?;
-        let mut exact = HashMap::with_hasher(RandomState::default());
-        let mut shapes: Vec<(String, usize)> = Vec::new();
-        let mut odd = Vec::new();
+        let (mut shapes, mut candidates, mut odd) = (Vec::new(), Vec::new(), Vec::new());
+        let mut known = HashSet::new();
         for (route, pattern) in patterns.iter().enumerate() {
-            if let Some(path) = pattern.as_static() {
-                exact.entry(path.into()).or_insert_with(|| {
-                    let matching = |(route, pattern): (usize, &Pattern)| {
-                        pattern.matches(path).map(|params| Exact { route, params })
-                    };
-                    patterns.iter().enumerate().filter_map(matching).collect()
-                });
-            } else if let Some(segments) = pattern.segments() {
-                let shape = shape(&segments);
-                if !shapes.iter().any(|(known, _)| *known == shape) {
-                    shapes.push((shape, route));
-                }
-            } else {
+            let Some(shape) = pattern.segments() else {
                 odd.push(route);
+                continue;
+            };
+            if known.insert(shape) {
+                shapes.push((shape, candidates.len() as u32));
+                for (route, other) in patterns.iter().enumerate() {
+                    if let Some(captures) = captures(pattern, other) {
+                        candidates.push(Candidate { route: route as u32, captures, last: false });
+                    }
+                }
+                if let Some(candidate) = candidates.last_mut() {
+                    candidate.last = true;
+                }
             }
         }
-        let mut tree = matchit::Router::new();
-        for (shape, first) in shapes {
-            let own = patterns[first].segments();
-            let candidates = patterns
-                .iter()
-                .enumerate()
-                .filter(|(_, pattern)| pattern.as_static().is_none() && pattern.may_overlap(&patterns[first]))
-                .map(|(route, pattern)| Candidate { route, same_shape: pattern.segments() == own })
-                .collect();
-            if tree.insert(&*shape, candidates).is_err() {
-                // A spelling the tree has another meaning for: tried one by one instead.
-                let same = |(_, pattern): &(usize, &Pattern)| pattern.segments() == own;
-                odd.extend(patterns.iter().enumerate().filter(same).map(|(route, _)| route));
-            }
-        }
-        odd.sort_unstable();
-        Ok(Index { patterns, exact, tree, odd: odd.into() })
+        let tree = Tree::new(shapes);
+        Ok(Index { patterns, tree, candidates: candidates.into(), odd: odd.into() })
     }
 
-    /// The first route that matches `path` and that `accepts` takes.
+    /// The first route that matches `path` and that `accepts` takes. What its parameters capture is in `params`
+    /// then, which has to be empty.
+    #[inline]
     pub(crate) fn first(
         &self,
         path: &str,
+        params: &mut Params,
         mut accepts: impl FnMut(usize) -> bool,
-    ) -> Option<(usize, Params)> {
-        if let Some(routes) = self.exact.get(path) {
-            let found = routes.iter().find(|exact| accepts(exact.route))?;
-            return Some((found.route, found.params.clone()));
-        }
-        // A newline at the end, or inside of a parameter, means something to a regular expression. Only an
+    ) -> Option<usize> {
+        // For a regular expression, a newline at the end may be the end or belong to a parameter. Only an
         // escaped path has one.
-        if memchr::memchr(b'\n', path.as_bytes()).is_some() {
-            return self.try_each(path, 0..self.patterns.len(), accepts);
+        if path.as_bytes().last() == Some(&b'\n') {
+            return self.try_each(path, params, 0..self.patterns.len(), accepts);
         }
-        let Ok(shape) = self.tree.at(path) else {
-            return self.try_each(path, self.odd.iter().copied(), accepts);
+        let Some(first) = self.tree.find(path.as_bytes(), params) else {
+            return self.try_each(path, params, self.odd.iter().copied(), accepts);
         };
-        for candidate in shape.value.iter() {
-            if candidate.same_shape {
-                if accepts(candidate.route) {
-                    let base = path.as_ptr() as usize;
-                    let mut params = Params::default();
-                    for (_, value) in shape.params.iter() {
-                        let start = value.as_ptr() as usize - base;
-                        params.push(start..start + value.len());
+        let candidates = &self.candidates[first as usize..];
+        match candidates.first() {
+            Some(Candidate { route, captures: Captures::Shape, .. }) if accepts(*route as usize) => {
+                Some(*route as usize)
+            }
+            _ => self.choose(path, params, candidates, accepts),
+        }
+    }
+
+    /// The first of `candidates`, up to the last one of their shape.
+    #[inline(never)]
+    fn choose(
+        &self,
+        path: &str,
+        params: &mut Params,
+        candidates: &[Candidate],
+        mut accepts: impl FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        for candidate in candidates {
+            let route = candidate.route as usize;
+            let tried;
+            let captured = match &candidate.captures {
+                Captures::Shape => None,
+                Captures::Known(known) => Some(&**known),
+                Captures::Tried => match self.patterns[route].matches(path) {
+                    Some(params) => {
+                        tried = params;
+                        Some(&tried)
                     }
-                    return Some((candidate.route, params));
+                    None if candidate.last => break,
+                    None => continue,
+                },
+            };
+            if accepts(route) {
+                if let Some(captured) = captured {
+                    *params = captured.clone();
                 }
-            } else if let Some(params) = self.patterns[candidate.route].matches(path) {
-                if accepts(candidate.route) {
-                    return Some((candidate.route, params));
-                }
+                return Some(route);
+            }
+            if candidate.last {
+                break;
             }
         }
         None
     }
 
+    #[inline(never)]
     fn try_each(
         &self,
         path: &str,
+        params: &mut Params,
         routes: impl Iterator<Item = usize>,
         mut accepts: impl FnMut(usize) -> bool,
-    ) -> Option<(usize, Params)> {
+    ) -> Option<usize> {
         for route in routes {
-            if let Some(params) = self.patterns[route].matches(path) {
+            if let Some(captured) = self.patterns[route].matches(path) {
                 if accepts(route) {
-                    return Some((route, params));
+                    *params = captured;
+                    return Some(route);
                 }
             }
         }
@@ -133,17 +150,16 @@ impl Index {
     }
 }
 
-/// The shape as the tree spells it, parameters numbered so that equal shapes are equal text.
-fn shape(segments: &[Segment]) -> String {
-    let mut shape = String::new();
-    for (index, segment) in segments.iter().enumerate() {
-        shape.push('/');
-        match segment {
-            Segment::Literal(text) => shape.push_str(text),
-            Segment::Param => shape.push_str(&format!("{{p{index}}}")),
-        }
+/// How `other` takes part in the shape of `pattern`, which has one, if it does.
+fn captures(pattern: &Pattern, other: &Pattern) -> Option<Captures> {
+    if other.segments() == pattern.segments() {
+        return Some(Captures::Shape);
     }
-    shape
+    match pattern.as_static() {
+        Some(path) => other.matches(path).map(|params| Captures::Known(Box::new(params))),
+        // A path that is a pattern itself has a shape of its own.
+        None => (other.as_static().is_none() && pattern.may_overlap(other)).then_some(Captures::Tried),
+    }
 }
 
 #[cfg(test)]

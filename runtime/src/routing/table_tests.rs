@@ -1,7 +1,7 @@
 use proptest::prelude::{prop, prop_oneof, proptest, Just, ProptestConfig, Strategy};
 use proptest::{prop_assert, prop_assert_eq};
 
-use super::{Index, Pattern};
+use super::{Index, Params, Pattern};
 
 /// What a look through all patterns in order finds, with what they capture.
 fn linear<'a>(patterns: &[String], path: &'a str, accepted: u32) -> Option<(usize, Vec<&'a str>)> {
@@ -15,7 +15,8 @@ fn linear<'a>(patterns: &[String], path: &'a str, accepted: u32) -> Option<(usiz
 }
 
 fn indexed<'a>(index: &Index, path: &'a str, accepted: u32) -> Option<(usize, Vec<&'a str>)> {
-    let (route, params) = index.first(path, |route| accepted & (1 << route) != 0)?;
+    let mut params = Params::default();
+    let route = index.first(path, &mut params, |route| accepted & (1 << route) != 0)?;
     let values = (0..params.len()).map(|index| &path[params.get(index).expect("is there")]).collect();
     Some((route, values))
 }
@@ -57,6 +58,7 @@ fn segment() -> impl Strategy<Value = &'static str> {
         1 => Just("*"),
         1 => Just("{1}"),
         1 => Just(":a"),
+        1 => Just("a-segment-of-25-bytes-or-so"),
     ]
 }
 
@@ -84,6 +86,9 @@ fn path() -> impl Strategy<Value = String> {
         1 => Just(":a"),
         1 => Just("{p0}"),
         1 => Just("a\n"),
+        1 => Just("\n"),
+        1 => Just("a-segment-of-25-bytes-or-so"),
+        1 => Just("a-segment-of-25-octets-or-so"),
     ];
     prop::collection::vec(segment, 1..6).prop_map(|segments| format!("/{}", segments.join("/")))
 }
