@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,24 @@ def test_connections_end_as_announced(authority: Authority, issued: Issued) -> N
         assert idle.request("GET", "/async").status == 200
         assert server.stop() == 0
         assert idle.reader.read() == b""
+
+
+def test_a_client_that_pauses(authority: Authority, issued: Issued) -> None:
+    """Between requests the server keeps the connection alone, without the buffers of one that is in use."""
+    # Short deadlines have it looked at often.
+    with start_bimetal("sockets:app", "--timeout-body", "0.2", *issued.options) as server:
+        server.wait_ready()
+        with encrypted(server.port, authority.context()) as connection:
+            for _ in range(3):
+                assert connection.request("GET", "/nowhere").status == 404
+                time.sleep(0.5)
+        with start_bimetal(
+            "sockets:app", "--timeout-body", "0.2", "--timeout-keep-alive", "1", *issued.options
+        ) as other:
+            other.wait_ready()
+            with encrypted(other.port, authority.context()) as connection:
+                assert connection.request("GET", "/nowhere").status == 404
+                assert connection.is_closed_by_server()
 
 
 def test_certificates_that_change_are_taken_in(authority: Authority) -> None:

@@ -24,14 +24,32 @@ use crate::lane::Wakes;
 /// What the server waits for on a connection, since which tick of its worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// The next request: bounded by keep-alive.
-    Idle,
+    /// What comes before HTTP/1.1, or goes on in its place: its deadlines are its own.
+    Apart,
+    /// The next request, since the last one was answered: bounded by keep-alive.
+    Idle(u32),
+    /// The same without a dispatcher.
+    Resting(u32),
     /// The rest of a request head; of the first one on a connection all of it.
     Head(u32),
     /// The handler.
     Busy,
     /// More of a request body.
     Body(u32),
+}
+
+/// How long the end of an idle connection may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Whether an idle connection gives up its dispatcher, whose buffers it does not need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// It does not.
+    No,
+    /// It will, if there is nothing to read.
+    Wanted,
+    /// It has: the dispatcher takes that for the client's end.
+    Begun,
 }
 
 /// What every connection of an I/O worker may ask about it.
@@ -85,8 +103,11 @@ pub(crate) struct Connection {
     refused: Cell<Option<Refusal>>,
     /// The request that is being answered is the last of the connection.
     last: Cell<bool>,
+    /// The connection ends with the response that is being written.
+    closes: Cell<bool>,
     /// The dispatcher has ended over what a client sent that may still be sending.
     left: RefCell<Option<Stream>>,
+    rest: Cell<Rest>,
     /// Since when the client has taken nothing of a response, in ticks.
     stalled: Cell<Option<u32>>,
     /// Wakes the task that serves the connection.
@@ -102,7 +123,7 @@ impl Connection {
             local,
             at_proxy: OnceCell::new(),
             secure,
-            phase: Cell::new(Phase::Idle),
+            phase: Cell::new(Phase::Apart),
             pulse,
             gate: Cell::default(),
             holding: Cell::new(false),
@@ -110,7 +131,9 @@ impl Connection {
             timed_out: Cell::new(false),
             refused: Cell::new(None),
             last: Cell::new(false),
+            closes: Cell::new(false),
             left: RefCell::new(None),
+            rest: Cell::new(Rest::No),
             stalled: Cell::new(None),
             task: RefCell::new(None),
             gathering: RefCell::new(None),
@@ -193,7 +216,7 @@ impl Connection {
 
     /// A request has been answered.
     pub(crate) fn end_request(&self) {
-        self.phase.set(Phase::Idle);
+        self.phase.set(Phase::Idle(self.pulse.tick.get()));
         if !self.last.get() {
             self.change_gate(Gate::answered);
         }
@@ -216,7 +239,7 @@ impl Connection {
         let mut gate = self.gate.get();
         let verdict = gate.pass(bytes, busy, &self.pulse.head_limits);
         self.gate.set(gate);
-        if phase == Phase::Idle {
+        if matches!(phase, Phase::Idle(_)) {
             self.phase.set(Phase::Head(self.pulse.tick.get()));
         }
         verdict
@@ -272,6 +295,58 @@ impl Connection {
     fn end_body(&self, refusal: Refusal) {
         self.refused.set(Some(refusal));
         self.hung_up.set(true);
+    }
+
+    /// The response that is being written announces the end of the connection.
+    pub(crate) fn close_after_response(&self) {
+        self.closes.set(true);
+    }
+
+    /// Has the dispatcher of a connection that is idle given up.
+    pub(crate) fn retire_dispatcher(&self) {
+        let is_ending = self.closes.get() || self.last.get() || self.pulse.draining.get();
+        if self.rest.get() == Rest::No && !is_ending && self.stalled.get().is_none() {
+            self.rest.set(Rest::Wanted);
+            self.wake();
+        }
+    }
+
+    /// Whether the dispatcher, which has nothing to read, has to end.
+    fn begins_rest(&self) -> bool {
+        if self.rest.get() == Rest::No {
+            return false;
+        }
+        // One that still waits for a body it has no use for is about to close.
+        let begins = matches!(self.phase.get(), Phase::Idle(_)) && self.gate.get() == Gate::Head;
+        self.rest.set(if begins { Rest::Begun } else { Rest::No });
+        begins
+    }
+
+    /// Once the dispatcher has ended: waits for the next request, if that was the reason. `None` when the connection is over.
+    pub(crate) async fn rest(&self) -> Option<Stream> {
+        if self.rest.replace(Rest::No) != Rest::Begun {
+            return None;
+        }
+        let mut stream = self.left.take()?;
+        if let Phase::Idle(since) = self.phase.get() {
+            self.phase.set(Phase::Resting(since));
+        }
+        let is_readable = poll_fn(|cx| {
+            self.remember_task(cx.waker());
+            if stream.poll_read_ready(cx).is_ready() {
+                Poll::Ready(true)
+            } else if self.timed_out.get() || self.pulse.draining.get() {
+                Poll::Ready(false)
+            } else {
+                Poll::Pending
+            }
+        });
+        if is_readable.await {
+            return Some(stream);
+        }
+        // However that ends, the connection is closed.
+        let _ = timeout(GOODBYE, poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx))).await;
+        None
     }
 
     /// Reads and drops what a client still sends after its request has been refused. Closing at once could destroy the

@@ -41,7 +41,7 @@ pub(crate) use early::Early;
 pub(crate) use errand::Unfit;
 pub(crate) use gate::Announced;
 pub(crate) use incoming::Incoming;
-pub(crate) use outgoing::{Framing, Outgoing};
+pub(crate) use outgoing::{Framing, Guard, Outgoing};
 pub(crate) use refusal::Refusal;
 pub(crate) use stream::Stream;
 pub(crate) use strict::HeadLimits;

@@ -35,6 +35,12 @@ impl Framing {
     }
 }
 
+/// What is told of a response, and dropped when it has ended.
+pub(crate) trait Guard {
+    /// The connection ends with the response.
+    fn connection_ends(&self);
+}
+
 /// The body actix sends.
 pub(crate) struct Outgoing<G> {
     size: BodySize,
@@ -65,7 +71,7 @@ struct Streamed {
     discard: bool,
 }
 
-impl<G> Outgoing<G> {
+impl<G: Guard> Outgoing<G> {
     /// Frames `response`. `guard` is dropped when it has been handed to the connection or has been given up.
     pub(crate) fn frame(
         response: Response,
@@ -134,11 +140,14 @@ impl<G> Outgoing<G> {
             }
         };
         if close {
+            guard.connection_ends();
             head.head_mut().set_connection_type(ConnectionType::Close);
         }
         head.set_body(Outgoing { size, part, guard: Some(guard), _unread: unread })
     }
+}
 
+impl<G> Outgoing<G> {
     fn finish(&mut self) -> Poll<Option<Result<Bytes, Error>>> {
         self.part = Part::Nothing;
         self.guard = None;

@@ -24,6 +24,15 @@ impl Stream {
             Stream::Tcp(_) | Stream::Unix(_) => None,
         }
     }
+
+    /// Whether a read would not wait for the client, once one has.
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(stream) => stream.poll_read_ready(cx),
+            Stream::Unix(stream) => stream.poll_read_ready(cx),
+            Stream::Tls(stream) => stream.get_ref().0.poll_read_ready(cx),
+        }
+    }
 }
 
 impl AsyncRead for Stream {

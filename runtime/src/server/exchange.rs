@@ -12,7 +12,7 @@ use super::worker::Worker;
 use crate::breadcrumb::Step;
 use crate::edge::{AccessEntry, Edge, Passage};
 use crate::http::{
-    header, Body, Connection, HeaderName, HeaderValue, Request, Response, StatusCode, X_REQUEST_ID,
+    header, Body, Connection, Guard, HeaderName, HeaderValue, Request, Response, StatusCode, X_REQUEST_ID,
 };
 use crate::lane::LaneKind;
 use crate::metrics::{Phase, Phases};
@@ -244,6 +244,14 @@ impl Exchange {
         if let (Some(routed), false) = (&self.routed, self.counted) {
             let nanos = self.worker.now().saturating_sub(self.began);
             routed.entry().series(self.series).note_end(self.worker.index(), self.status, nanos);
+        }
+    }
+}
+
+impl Guard for Exchange {
+    fn connection_ends(&self) {
+        if let Some(connection) = &self.connection {
+            connection.close_after_response();
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use actix_http::error::DispatchError;
 use actix_service::Service;
 use socket2::Socket as Listening;
 use tokio::runtime::{Builder, LocalOptions};
@@ -27,7 +29,7 @@ use super::published::{Cached, Published};
 use super::served::Served;
 use super::service::{self, LINGER};
 use crate::breadcrumb::{self, Place};
-use crate::http::{Connection, Phase, Pulse, RequestIds, Socket};
+use crate::http::{Connection, Early, Phase, Pulse, RequestIds, Socket};
 use crate::metrics::{nanos, Counters};
 use crate::tls::Secured;
 use crate::Config;
@@ -51,6 +53,9 @@ pub(super) type Routes = loom::sync::Arc<Published<Arc<Served>>>;
 
 /// How long accepting pauses when the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a connection is idle before its dispatcher ends, in ticks of the worker.
+const TICKS_BEFORE_REST: u32 = 1;
 
 /// Turns of the event loop in which a stopping worker learns of connections and of requests that are there
 /// already.
@@ -302,10 +307,7 @@ async fn serve(
         let http = http.clone();
         if !opening::is_needed(&worker.config) {
             spawn_local(async move {
-                if let Err(error) = http.call((Socket::new(stream.into(), connection.clone()), peer)).await {
-                    tracing::debug!(?peer, %error, "connection ended");
-                }
-                connection.linger(LINGER).await;
+                serve_http1(&*http, &connection, stream.into(), peer).await;
                 drop(open);
             });
             return;
@@ -320,13 +322,10 @@ async fn serve(
                     }
                 }
                 Ok(Opened { stream, peer, is_http2: false }) => {
-                    if let Err(error) = http.call((Socket::new(stream, connection.clone()), peer)).await {
-                        tracing::debug!(?peer, %error, "connection ended");
-                    }
+                    serve_http1(&*http, &connection, stream, peer).await;
                 }
                 Err(error) => tracing::debug!(?peer, %error, "connection not opened"),
             }
-            connection.linger(LINGER).await;
             drop(open);
         });
     };
@@ -389,6 +388,27 @@ async fn serve(
     }
 }
 
+/// Serves HTTP/1.1 on a connection until it ends, with a dispatcher for as long as it is not idle.
+async fn serve_http1(
+    http: &impl Service<(Socket, Option<SocketAddr>), Response = (), Error = DispatchError>,
+    connection: &Rc<Connection>,
+    mut stream: Early,
+    peer: Option<SocketAddr>,
+) {
+    loop {
+        // Apart: it is large, and not there while the connection is idle.
+        if let Err(error) = Box::pin(http.call((Socket::new(stream, connection.clone()), peer))).await {
+            tracing::debug!(?peer, %error, "connection ended");
+            break;
+        }
+        match connection.rest().await {
+            Some(idle) => stream = idle.into(),
+            None => break,
+        }
+    }
+    connection.linger(LINGER).await;
+}
+
 async fn accept_below(worker: &Worker, listener: &Acceptor) -> io::Result<Accepted> {
     worker.fewer_than(worker.config.max_connections).await;
     poll_fn(|cx| listener.poll_accept(cx)).await
@@ -413,10 +433,11 @@ async fn aborted(order: &mut watch::Receiver<Order>) {
 /// Closes connections whose client takes too long over a head, a body or the response. actix-http has a
 /// deadline for the first head of a connection only.
 async fn reap_slow_clients(worker: Rc<Worker>) {
-    let Config { head_timeout, body_timeout, .. } = *worker.config;
+    let Config { head_timeout, body_timeout, keep_alive, .. } = *worker.config;
     let tick = (head_timeout.min(body_timeout) / 4).clamp(Duration::from_millis(50), Duration::from_secs(1));
     let ticks = |timeout: Duration| (timeout.as_millis() / tick.as_millis()) as u32 + 1;
-    let (head_ticks, body_ticks) = (ticks(head_timeout), ticks(body_timeout));
+    let (head_ticks, body_ticks, idle_ticks) = (ticks(head_timeout), ticks(body_timeout), ticks(keep_alive));
+    let rests = idle_ticks > 4 * TICKS_BEFORE_REST;
     loop {
         sleep(tick).await;
         let now = worker.pulse.tick.get().wrapping_add(1);
@@ -429,7 +450,11 @@ async fn reap_slow_clients(worker: Rc<Worker>) {
             match connection.phase() {
                 Phase::Head(since) if now.wrapping_sub(since) > head_ticks => connection.time_head_out(),
                 Phase::Body(since) if now.wrapping_sub(since) > body_ticks => connection.time_body_out(),
-                Phase::Head(_) | Phase::Body(_) | Phase::Idle | Phase::Busy => {}
+                Phase::Resting(since) if now.wrapping_sub(since) > idle_ticks => connection.time_out(),
+                Phase::Idle(since) if rests && now.wrapping_sub(since) > TICKS_BEFORE_REST => {
+                    connection.retire_dispatcher();
+                }
+                _ => {}
             }
         });
     }

@@ -8,7 +8,7 @@ use std::task::{ready, Context, Poll};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Connection, Phase};
+use super::{Connection, Phase, Rest};
 use crate::http::gate::{Gate, Verdict};
 use crate::http::refusal::STAND_IN;
 use crate::http::{Early, Refusal, Stream};
@@ -44,10 +44,14 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// The dispatcher's socket: what has been read of it already, and the rest. The time of the first head begins.
+    /// The dispatcher's socket: what has been read of it already, and the rest. The time of the first head begins; of a later one
+    /// it does with its first byte.
     pub(crate) fn new(early: Early, connection: Rc<Connection>) -> Self {
         let (held, io) = early.into_parts();
-        connection.phase.set(Phase::Head(connection.pulse.tick.get()));
+        connection.phase.set(match connection.phase.get() {
+            Phase::Resting(since) => Phase::Idle(since),
+            _ => Phase::Head(connection.pulse.tick.get()),
+        });
         Socket { io: Some(io), connection, held, cleared: 0, begun: 0, ended: false }
     }
 
@@ -152,7 +156,7 @@ impl AsyncRead for Socket {
                 }
                 continue;
             }
-            if this.ended {
+            if this.ended || (this.begun == 0 && this.connection.begins_rest()) {
                 return Poll::Ready(Ok(()));
             }
             ready!(this.fill(cx, buf))?;
@@ -193,7 +197,8 @@ impl Drop for Socket {
     fn drop(&mut self) {
         let connection = &self.connection;
         // A head that passed and has not become a request is malformed.
-        if !self.ended && (connection.gate.get() == Gate::Parsed || connection.refused.get().is_some()) {
+        let is_malformed = connection.gate.get() == Gate::Parsed || connection.refused.get().is_some();
+        if !self.ended && (is_malformed || connection.rest.get() == Rest::Begun) {
             connection.left.replace(self.io.take());
         }
     }
@@ -225,6 +230,10 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        stream(&mut self.get_mut().io).poll_shutdown(cx)
+        let this = self.get_mut();
+        if this.connection.rest.get() == Rest::Begun {
+            return Poll::Ready(Ok(()));
+        }
+        stream(&mut this.io).poll_shutdown(cx)
     }
 }
