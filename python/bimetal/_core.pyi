@@ -204,6 +204,23 @@ class Engine:
     def serve(self) -> None:
         """Accept connections from now on."""
 
+    def call(
+        self,
+        method: str,
+        target: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        *,
+        client: tuple[str, int] | None = None,
+        secure: bool = False,
+    ) -> Awaitable[tuple[int, list[tuple[bytes, bytes]], bytes]]:
+        """Call a route of this server without a connection; on the loop's thread.
+
+        `target` is path and query, percent-encoded; `client` and `secure` are those of the request on whose behalf
+        the call is: its address and port, whether it came over HTTPS. Ends with status, header fields and body of the
+        answer. Raises BimetalError where there is none, ValueError for what no request can have.
+        """
+
     def next_shadowed(
         self,
     ) -> Awaitable[tuple[int, dict[str, Any], int, list[tuple[bytes, bytes]], bytes]]:

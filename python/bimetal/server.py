@@ -17,6 +17,7 @@ from typing import Any
 from fastapi import FastAPI
 from typing_extensions import Self, Unpack
 
+from bimetal import serving
 from bimetal._core import Engine, Rebound, Reload, WorkerLink, set_log
 from bimetal.address import parse_address
 from bimetal.binding import HandlerInfo, PluginChange
@@ -468,6 +469,7 @@ class Server:
             _cancel_leftovers(loop)
         finally:
             self._loop = None
+            serving.end(loop)
             self._final_stats = self._stats(engine)
             with self._plugins.lock:
                 self._plugins.not_served_by(self)
@@ -489,6 +491,7 @@ class Server:
     async def _serve(self, engine: Engine, loop: asyncio.AbstractEventLoop, ready: Callable[[], object]) -> None:
         assert self._stopping is not None
         engine.attach(loop, self._state, runner_start(loop))
+        serving.begin(loop, engine, self._root_path)
         lifespan = LifespanRun(self._asgi, self._lifespan, self._state)
         before = _fingerprint(self.app, self._otel)
         if self._stack is not None:

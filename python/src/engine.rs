@@ -24,6 +24,7 @@ use crate::asgi::lifespan;
 use crate::asgi::scope::LastAddress;
 use crate::awaitable::{pending, Awaitable, Outcome};
 use crate::edge::EdgeLayer;
+use crate::errands;
 use crate::errors::{at_route, from_runtime, BimetalError};
 use crate::event_loop::{LoopPort, LoopSide};
 use crate::exchanges::Exchanges;
@@ -348,6 +349,23 @@ impl Engine {
         *self.state.lock() = Stage::Running(running);
         self.readiness.set(ServerState::Ready);
         Ok(())
+    }
+
+    /// Calls a route of this server without a connection; on the loop's thread. Ends with status, header fields and body.
+    #[pyo3(signature = (method, target, headers, body, *, client = None, secure = false))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
+    fn call(
+        &self,
+        py: Python<'_>,
+        method: &str,
+        target: String,
+        headers: Vec<(Vec<u8>, Vec<u8>)>,
+        body: Vec<u8>,
+        client: Option<(String, u16)>,
+        secure: bool,
+    ) -> PyResult<Py<Awaitable>> {
+        let errand = errands::errand(method, target, &headers, body, client, secure)?;
+        errands::send(py, &self.side()?, &self.handle, errand)
     }
 
     /// Ends with the next native exchange to be compared with its route's Python body; on the loop's thread.

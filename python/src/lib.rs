@@ -33,6 +33,7 @@ mod context;
 mod drive;
 mod edge;
 mod engine;
+mod errands;
 mod errors;
 mod event_loop;
 mod exchanges;

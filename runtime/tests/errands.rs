@@ -18,6 +18,8 @@ fn errand(method: Method, target: &str, body: impl Into<Bytes>) -> Errand {
         target: target.to_owned(),
         headers: Vec::new(),
         body: body.into(),
+        client: None,
+        secure: false,
         depth: 1,
         deadline: None,
     }
@@ -45,6 +47,10 @@ fn an_errand_is_answered_like_a_request() {
             route(&[Method::POST], "/body", BodyMode::Buffered, |request| {
                 Answer::Now(Response::new(StatusCode::CREATED).with_body(Body::Full(request.body().clone())))
             }),
+            get("/caller", |request| {
+                let head = request.to_head();
+                Response::new(StatusCode::OK).with_body(format!("{:?} {}", head.peer, head.secure))
+            }),
             get("/panics", |_| panic!("on purpose")),
         ]))
         .unwrap();
@@ -58,6 +64,10 @@ fn an_errand_is_answered_like_a_request() {
         std::str::from_utf8(&reply.body).unwrap(),
         format!("/hello/a b c=%20 1 None Some(Inet({address})) host,x-b,x-a")
     );
+    let client = "192.0.2.7:80".parse().ok();
+    let on_behalf = Errand { client, secure: true, ..errand(Method::GET, "/caller", "") };
+    assert_eq!(ask(&handle, on_behalf).unwrap().body, "Some(192.0.2.7:80) true");
+    assert_eq!(ask(&handle, errand(Method::GET, "/caller", "")).unwrap().body, "None false");
     let reply = ask(&handle, errand(Method::POST, "/body", "x".repeat(100))).unwrap();
     assert_eq!((reply.status, reply.body.len()), (StatusCode::CREATED, 100));
     for (asked, status) in [
@@ -71,7 +81,7 @@ fn an_errand_is_answered_like_a_request() {
     }
     // The body that was refused counts for no route, like the two that found none.
     let stats = handle.stats();
-    assert_eq!((stats.requests[0], stats.unrouted, stats.in_flight), (3, 3, 0));
+    assert_eq!((stats.requests[0], stats.unrouted, stats.in_flight), (5, 3, 0));
     running.stop();
     assert_eq!(ask(&handle, errand(Method::GET, "/hello/x", "")).unwrap_err(), ErrandError::Stopped);
 }

@@ -1,5 +1,6 @@
 //! A request made inside the process: what it asks for, and how it becomes a request like those from a socket.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use actix_http::{ConnectionType, HttpMessage, Payload, Uri};
@@ -31,6 +32,10 @@ pub struct Errand {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Bytes,
+    /// The client on whose behalf it is: the route's peer. None where nobody's.
+    pub client: Option<SocketAddr>,
+    /// Whether the route takes it for one over an encrypted connection.
+    pub secure: bool,
     /// How many errands deep it is: 1 for one on behalf of a request from outside.
     pub depth: u32,
     /// When its answer is no longer wanted.
@@ -40,6 +45,7 @@ pub struct Errand {
 /// What tells an errand from a request that came by a connection.
 pub(crate) struct Origin {
     pub(crate) depth: u32,
+    pub(crate) secure: bool,
     /// The address the server listens on.
     pub(crate) local: Address,
 }
@@ -82,8 +88,9 @@ impl Errand {
         let head = inner.head_mut();
         head.method = self.method;
         head.uri = uri;
+        head.peer_addr = self.client;
         lay_out(headers, &mut head.headers);
-        inner.extensions_mut().insert(Origin { depth: self.depth, local });
+        inner.extensions_mut().insert(Origin { depth: self.depth, secure: self.secure, local });
         Ok(inner)
     }
 }

@@ -159,7 +159,10 @@ impl Request {
     }
 
     fn has_secure_connection(&self) -> bool {
-        self.connection.as_ref().is_some_and(|connection| connection.is_secure())
+        match &self.connection {
+            Some(connection) => connection.is_secure(),
+            None => self.inner.extensions().get::<Origin>().is_some_and(|origin| origin.secure),
+        }
     }
 
     /// The address the client connected to.

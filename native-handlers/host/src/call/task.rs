@@ -309,6 +309,8 @@ unsafe fn errand(context: &Context<'_>, call: &BmCall) -> Result<Errand, String>
         target,
         headers,
         body: Bytes::copy_from_slice(body),
+        client: None,
+        secure: false,
         depth: context.source.errand_depth() + 1,
         deadline: (context.deadline_ns > 0).then(|| clock::instant(context.deadline_ns)).flatten(),
     })
