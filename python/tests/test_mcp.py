@@ -199,15 +199,17 @@ def test_failures_of_a_route_are_errors_of_the_tool(served: ServerProcess) -> No
 
 
 def test_arguments_that_make_no_request(served: ServerProcess) -> None:
-    unknown, missing, *others = Session(served.port).run(
+    unknown, missing, cookie, *others = Session(served.port).run(
         ("get_order", {"order_id": 1, "order": 2}),
         ("get_order", {}),
+        ("search", {"q": "x", "seen": "a; role=admin"}),
         ("greet", {"name": "ann/secret"}),
         ("greet", {"name": ".."}),
         ("greet", {"name": ""}),
     )
     assert unknown.is_error and text(unknown) == "get_order has no argument 'order'; it takes: order_id, verbose"
     assert missing.is_error and text(missing) == "get_order needs the argument 'order_id'"
+    assert cookie.is_error and "'a; role=admin' is none" in text(cookie)
     assert len(others) == 3
     assert all(other.is_error and "one segment of a path" in text(other) for other in others)
 

@@ -94,7 +94,11 @@ def _request(tool: RouteTool, arguments: Mapping[str, Any]) -> tuple[str, Fields
         elif argument.place == "header":
             headers += [(argument.name.lower().encode(), text.encode()) for text in _texts(value)]
         elif argument.place == "cookie":
-            cookies += [f"{argument.name}={text}" for text in _texts(value)]
+            for text in _texts(value):
+                if ";" in text:
+                    # What follows it would be another cookie.
+                    raise Unfit(f"the argument {key!r} of {tool.name} is the value of a cookie: {text!r} is none")
+                cookies.append(f"{argument.name}={text}")
         else:
             has_body = True
             if argument.place == "member":
