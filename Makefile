@@ -43,7 +43,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test conformance differential versions pythons freethreaded bench instructions bench-natives bench-peers bench-isolation bench-sleep bench-parallel bench-tools soak docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
+.PHONY: help run test conformance differential versions pythons freethreaded bench instructions bench-natives bench-peers bench-isolation bench-sleep bench-parallel bench-tools soak autobahn docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -97,6 +97,10 @@ bench-sleep: build ## Handlers that sleep for 10 s on 100 and 1,000 connections,
 soak: build test-tools ## Ten million jobs, five million answers, ten thousand connections, a hundred killed workers: the long versions of the tests that need many (half an hour)
 	SOAK=long cargo test --release -p bimetal-runtime --test wakeups -- --nocapture
 	SOAK=long $(BIN)/python -m pytest -s -p no:cacheprovider python/tests/test_soak.py python/tests/test_soak_workers.py
+
+# The cases about the protocol run in `make test`. Needs a Python 2.7, on the path or of pyenv's.
+autobahn: build test-tools ## All of the Autobahn test suite against the WebSockets (a quarter of an hour)
+	SOAK=long $(BIN)/python -m pytest -s -rs -p no:cacheprovider python/tests/test_autobahn.py
 
 docs-lanes: build ## Write the table of reasons into docs/guide/lanes.md
 	PYTHONPATH=python $(BIN)/python python/tests/unit/lanes_page.py

@@ -168,6 +168,16 @@ class Limits(Listening, total=False):
     request_id: bool
     #: Say in a `Server-Timing` header field of each response where its time went.
     timing: bool
+    #: The largest message of a WebSocket, inflated; beyond it the connection ends with code 1009.
+    ws_max_size: int
+    #: Messages of a WebSocket that may wait for the application, of `ws_max_size` bytes together.
+    ws_max_queue: int
+    #: How often the client of a WebSocket is pinged, and how long it may be silent then; beyond it the connection ends
+    #: with code 1011. None or 0: no pings, no such bound.
+    ws_ping_interval: float | None
+    ws_ping_timeout: float | None
+    #: Compress WebSocket messages (permessage-deflate) for clients that offer it.
+    ws_per_message_deflate: bool
     #: Serve `/livez`, `/readyz`, `/startupz` and `/metrics`, where the application has no route of that path.
     probes: bool
     #: Send spans of requests to an OpenTelemetry collector, as the OTEL_* variables of the environment say.

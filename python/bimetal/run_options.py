@@ -263,6 +263,41 @@ limit_options = _together(
         help="For an idle connection, seconds.",
     ),
     click.option(
+        "--ws-max-size",
+        default=16777216,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Largest WebSocket message, bytes.",
+    ),
+    click.option(
+        "--ws-max-queue",
+        default=32,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Messages of a WebSocket that may wait for the application.",
+    ),
+    click.option(
+        "--ws-ping-interval",
+        default=20.0,
+        show_default=True,
+        type=click.FloatRange(0),
+        help="Between two pings of a WebSocket, seconds; 0 sends none.",
+    ),
+    click.option(
+        "--ws-ping-timeout",
+        default=20.0,
+        show_default=True,
+        type=click.FloatRange(0),
+        help="For a client that is silent after a ping, seconds; 0 waits for ever.",
+    ),
+    click.option(
+        "--ws-per-message-deflate",
+        default=True,
+        show_default=True,
+        type=bool,
+        help="Compress WebSocket messages for clients that offer it.",
+    ),
+    click.option(
         "--native-timeout", default=30.0, show_default=True, type=float, help="For native handlers that wait, seconds."
     ),
     click.option(

@@ -107,6 +107,7 @@ impl Engine {
             root_path,
             sync_threads,
             native_timeout,
+            ahead,
             probes,
             dashboard,
             admin,
@@ -141,8 +142,14 @@ impl Engine {
             Runners::new("bimetal-sync", limits, SyncWork { application: Arc::clone(&application) })
                 .map_err(|error| BimetalError::new_err(format!("cannot start a thread: {error}")))?;
         let exchanges = Arc::new(Exchanges::default());
-        let lanes =
-            Lanes { port, runners, application, exchanges: Arc::clone(&exchanges), track: track.into() };
+        let lanes = Lanes {
+            port,
+            runners,
+            application,
+            exchanges: Arc::clone(&exchanges),
+            track: track.into(),
+            websockets: ahead,
+        };
         let lanes = Arc::new(lanes);
         let readiness = Readiness::default();
         let link = link.map(|link| link.get().link());

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::application::Application;
-use crate::asgi::handler::{answered, stream_body, unless_refused};
+use crate::asgi::handler::{answered, stream_body, unless_refused, Ahead};
 use crate::asgi::http::Incoming;
 use crate::async_lane::AsyncCall;
 use crate::call::{Call, Reply, Values};
@@ -29,6 +29,8 @@ pub(crate) struct Lanes {
     pub(crate) exchanges: Arc<Exchanges>,
     /// Whether anybody asks which clients have a request running.
     pub(crate) track: AtomicBool,
+    /// What of each WebSocket may wait for the application.
+    pub(crate) websockets: Ahead,
 }
 
 impl Lanes {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bimetal_host::DEFAULT_DEADLINE;
-use bimetal_runtime::http::TrustedProxies;
+use bimetal_runtime::http::{websocket, TrustedProxies};
 use bimetal_runtime::lane;
 use bimetal_runtime::probes::Thresholds;
 use bimetal_runtime::{ClientCertificates, Config, Tls};
@@ -13,7 +13,9 @@ use pyo3::conversion::FromPyObjectOwned;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
+use tokio::sync::Semaphore;
 
+use crate::asgi::handler::Ahead;
 use crate::errors::BimetalError;
 
 /// The settings of one server. Their names and meaning are in `bimetal/options.py`.
@@ -24,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) root_path: String,
     pub(crate) sync_threads: usize,
     pub(crate) native_timeout: Duration,
+    /// What of each WebSocket may wait for the application.
+    pub(crate) ahead: Ahead,
     /// Whether probes are served where the application has no route for them.
     pub(crate) probes: bool,
     /// Whether the page for people is served.
@@ -44,6 +48,12 @@ impl Settings {
         let mut given = Given { left: given.copy()? };
         let usual = Config::default();
         let thresholds = Thresholds::default();
+        let websocket = websocket::Settings {
+            max_message_size: given.take("ws_max_size", usual.websocket.max_message_size)?,
+            deflate: given.take("ws_per_message_deflate", usual.websocket.deflate)?,
+            ping_interval: given.seconds_if_any("ws_ping_interval", usual.websocket.ping_interval)?,
+            ping_timeout: given.seconds_if_any("ws_ping_timeout", usual.websocket.ping_timeout)?,
+        };
         let settings = Settings {
             config: Config {
                 host: given.take("host", usual.host)?,
@@ -70,7 +80,12 @@ impl Settings {
                 trusted_proxies: TrustedProxies::parse(given.take("trusted_proxies", Vec::<String>::new())?)
                     .map_err(PyValueError::new_err)?,
                 spans: usual.spans,
+                websocket,
                 timing: given.take("timing", usual.timing)?,
+            },
+            ahead: Ahead {
+                messages: given.take("ws_max_queue", Ahead::MESSAGES)?.clamp(1, Semaphore::MAX_PERMITS),
+                bytes: websocket.max_message_size,
             },
             fd: given.take("fd", None)?,
             root_path: given.take("root_path", String::new())?,
@@ -141,6 +156,13 @@ impl<'py> Given<'py> {
     /// As [`take`](Given::take), for a time in seconds.
     fn seconds(&mut self, name: &str, usual: Duration) -> PyResult<Duration> {
         seconds(name, self.take(name, usual.as_secs_f64())?)
+    }
+
+    /// A time that may be left out, by None or by zero, as for uvicorn.
+    fn seconds_if_any(&mut self, name: &str, usual: Option<Duration>) -> PyResult<Option<Duration>> {
+        let given: Option<f64> = self.take(name, usual.map(|usual| usual.as_secs_f64()))?;
+        let given = given.map(|given| seconds(name, given)).transpose()?;
+        Ok(given.filter(|given| !given.is_zero()))
     }
 
     /// Nothing may be left.

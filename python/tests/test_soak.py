@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import os
 import random
 import re
 import resource
 import socket
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +25,12 @@ pytestmark = pytest.mark.bimetal_only
 LONG = os.environ.get("SOAK") == "long"
 
 WAYS = ("def", "blocks", "async", "waits")
+HANDSHAKE = [
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", base64.b64encode(bytes(16)).decode()),
+]
 BATCH = 32
 """Requests that a client sends before it reads the first answer."""
 
@@ -113,6 +122,38 @@ def test_idle_connections_are_small(server: ServerProcess) -> None:
             connection.close()
     print(f"{each:,.0f} bytes for each of {count:,} idle connections")
     assert each <= 24 * 1024
+
+
+@pytest.mark.timeout(600 if LONG else 120)
+def test_compression_keeps_little_of_a_websocket() -> None:
+    """Beside the same WebSockets without it: each has sent a message and got it back, and is idle then."""
+    count = 1_000 if LONG else 200
+    text = " ".join(str(n) for n in range(2_000)).encode()
+    compressor = zlib.compressobj(wbits=-12)
+    data = compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    each: dict[str, float] = {}
+    for offer, first, payload in (
+        ("none", 0x81, text),
+        ("permessage-deflate; client_max_window_bits", 0xC1, data[:-4]),
+    ):
+        frame = bytes([first, 0xFE]) + len(payload).to_bytes(2, "big") + bytes(4) + payload
+        with contextlib.ExitStack() as stack:
+            server = stack.enter_context(start_bimetal("sockets:app")).wait_ready()
+            for number in range(count + 50):
+                # What the first ones leave is there for all that follow.
+                if number == 50:
+                    before = resident(server.pid)
+                connection = stack.enter_context(Connection(server.port))
+                connection.send_request("GET", "/echo", [*HANDSHAKE, ("Sec-WebSocket-Extensions", offer)])
+                assert connection.read_head().status == 101
+                connection.send(frame)
+                head = connection.reader.read(4)
+                assert head[0] == first
+                connection.reader.read(int.from_bytes(head[2:], "big"))
+            each[offer] = (resident(server.pid) - before) / count
+    plain, compressed = each.values()
+    print(f"{plain:,.0f} bytes for each of {count:,} idle WebSockets, {compressed:,.0f} with compression")
+    assert compressed - plain <= 24 * 1024
 
 
 def resident(pid: int) -> int:

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::http::{HeadLimits, TrustedProxies};
+use crate::http::{websocket, HeadLimits, TrustedProxies};
 use crate::spans::Recorder;
 use crate::Tls;
 
@@ -70,6 +70,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// Where requests are recorded that no lane records; nowhere by default.
     pub spans: Option<Recorder>,
+    /// What WebSockets may do.
+    pub websocket: websocket::Settings,
     /// Whether each response of a handler says in a `Server-Timing` field where its time went.
     pub timing: bool,
 }
@@ -100,6 +102,7 @@ impl Default for Config {
             request_id: false,
             trusted_proxies: TrustedProxies::default(),
             spans: None,
+            websocket: websocket::Settings::default(),
             timing: false,
         }
     }

@@ -3,14 +3,15 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use bimetal_runtime::http::{spawn_local, websocket, BodyReader, StatusCode};
+use bimetal_runtime::http::websocket::{self, Message};
+use bimetal_runtime::http::{spawn_local, BodyReader, StatusCode};
 use bimetal_runtime::{Answer, Handler, Head, Request, Response};
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::http::{HttpExchange, Incoming};
-use super::websocket::{Decision, WebSocketExchange};
+use super::websocket::{Decision, Received, WebSocketExchange};
 use crate::lanes::Lanes;
 use crate::responder::Responder;
 
@@ -18,10 +19,19 @@ use crate::responder::Responder;
 const CHUNKS_AHEAD: usize = 16;
 /// A body up to this size, in bytes, is given to the application as one message if it came with the head.
 const SMALL_BODY: usize = 64 * 1024;
-/// Messages of a WebSocket that may wait for the application.
-const MESSAGES_AHEAD: usize = 32;
-/// Largest WebSocket message in bytes, as uvicorn has it.
-const MAX_MESSAGE: usize = 16 * 1024 * 1024;
+
+/// What a WebSocket's client may have sent that the application has not received.
+pub(crate) struct Ahead {
+    /// Messages, at least one.
+    pub(crate) messages: usize,
+    /// Their bytes, beyond the first message.
+    pub(crate) bytes: usize,
+}
+
+impl Ahead {
+    /// As uvicorn has it.
+    pub(crate) const MESSAGES: usize = 32;
+}
 
 /// Answers every request it gets with the whole application.
 pub(crate) struct AsgiHandler {
@@ -137,7 +147,8 @@ fn has_body(head: &Head) -> bool {
 async fn websocket(lanes: Arc<Lanes>, request: Request) -> Response {
     let head = request.to_head();
     let subprotocols = websocket::subprotocols(&request);
-    let (incoming, messages) = mpsc::channel(MESSAGES_AHEAD);
+    let (incoming, messages) = mpsc::channel(lanes.websockets.messages);
+    let bytes = u32::try_from(lanes.websockets.bytes).unwrap_or(u32::MAX);
     let (decide, decision) = oneshot::channel();
     let gone = CancellationToken::new();
     let guard = gone.clone().drop_guard();
@@ -152,14 +163,18 @@ async fn websocket(lanes: Arc<Lanes>, request: Request) -> Response {
     }));
     match decision.await {
         Ok(Decision::Accept { subprotocol, headers, sender }) => {
-            match websocket::accept(request, subprotocol.as_deref(), headers, MAX_MESSAGE) {
+            match websocket::accept(request, subprotocol.as_deref(), headers) {
                 Ok((response, to_client, mut from_client)) => {
                     let _ = sender.send(to_client);
                     spawn_local(async move {
                         // Whatever ends the session ends this: the guard tells the application.
                         let _guard = guard;
-                        while let Some(message) = from_client.next().await {
-                            if incoming.send(message).await.is_err() {
+                        // A few bytes can inflate to the largest message: their number alone is no bound.
+                        let room = Arc::new(Semaphore::new(bytes as usize));
+                        while let Some(frame) = from_client.next().await {
+                            let size = u32::try_from(size(&frame)).unwrap_or(u32::MAX).min(bytes);
+                            let Ok(room) = Arc::clone(&room).acquire_many_owned(size).await else { return };
+                            if incoming.send(Received { frame, _room: room }).await.is_err() {
                                 return;
                             }
                         }
@@ -171,5 +186,13 @@ async fn websocket(lanes: Arc<Lanes>, request: Request) -> Response {
         }
         Ok(Decision::Deny(response)) => response,
         Err(_) => Response::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+    }
+}
+
+fn size(message: &Message) -> usize {
+    match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) => bytes.len(),
+        Message::Close(..) => 0,
     }
 }

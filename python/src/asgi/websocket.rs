@@ -1,5 +1,6 @@
 //! One WebSocket session: `receive` and `send` for the application.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use pyo3::exceptions::{PyException, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use tokio::sync::{mpsc, oneshot, Mutex as AsyncMutex};
+use tokio::sync::{mpsc, oneshot, Mutex as AsyncMutex, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::message::{to_bytes, unexpected, Message};
@@ -25,6 +26,10 @@ use crate::event_loop::{LoopSide, LoopTask};
 use crate::exchanges::Exchange;
 use crate::refusal;
 
+/// Close codes that no frame carries: without a code, without a session.
+const NO_CODE: u16 = 1005;
+const BROKEN: u16 = 1006;
+
 type HeaderFields = Vec<(HeaderName, HeaderValue)>;
 
 /// What the application made of the handshake.
@@ -35,12 +40,18 @@ pub(crate) enum Decision {
     Deny(Response),
 }
 
+/// What the client has sent, and its place among what waits for the application.
+pub(crate) struct Received {
+    pub(crate) frame: Frame,
+    pub(crate) _room: OwnedSemaphorePermit,
+}
+
 /// A handshake on its way to the application.
 pub(crate) struct WebSocketExchange {
     pub(crate) application: Arc<Application>,
     pub(crate) head: Head,
     pub(crate) subprotocols: Vec<String>,
-    pub(crate) messages: mpsc::Receiver<Frame>,
+    pub(crate) messages: mpsc::Receiver<Received>,
     pub(crate) decide: oneshot::Sender<Decision>,
     pub(crate) gone: CancellationToken,
     pub(crate) running: Option<Exchange>,
@@ -57,6 +68,7 @@ impl LoopTask for WebSocketExchange {
                 messages: exchange.messages,
                 ended: false,
             }),
+            accepted: AtomicBool::new(false),
             gone: exchange.gone,
         });
         let awaitable = (|| {
@@ -99,13 +111,14 @@ enum First {
 
 struct Incoming {
     connected: bool,
-    messages: mpsc::Receiver<Frame>,
+    messages: mpsc::Receiver<Received>,
     ended: bool,
 }
 
 struct Channel {
     stage: Mutex<Stage>,
     incoming: AsyncMutex<Incoming>,
+    accepted: AtomicBool,
     gone: CancellationToken,
 }
 
@@ -145,18 +158,27 @@ impl Channel {
             incoming.connected = true;
             return Event::Connect;
         }
-        let broken = Event::Frame(Frame::Close(1006, String::new()));
         if incoming.ended {
-            return broken;
+            return self.broken();
         }
-        let frame = tokio::select! {
+        let received = tokio::select! {
             biased;
-            frame = incoming.messages.recv() => frame,
+            received = incoming.messages.recv() => received,
             // Before the session is open this is the only sign of a client that went away.
             () = self.gone.cancelled() => None,
         };
+        let frame = received.map(|received| received.frame);
         incoming.ended = matches!(frame, None | Some(Frame::Close(..)));
-        frame.map_or(broken, Event::Frame)
+        match frame {
+            None | Some(Frame::Close(BROKEN, _)) => self.broken(),
+            Some(frame) => Event::Frame(frame),
+        }
+    }
+
+    /// The client is gone without a word. Of a session ASGI has the code of a close frame without one.
+    fn broken(&self) -> Event {
+        let code = if self.accepted.load(Ordering::Relaxed) { NO_CODE } else { BROKEN };
+        Event::Frame(Frame::Close(code, String::new()))
     }
 
     /// The first message: the decision.
@@ -193,6 +215,7 @@ impl Channel {
                 let (sender, opened) = oneshot::channel();
                 let _ = decide.send(Decision::Accept { subprotocol, headers, sender });
                 *stage = Stage::Accepting;
+                self.accepted.store(true, Ordering::Relaxed);
                 Ok(Some(opened))
             }
             First::Deny(response) => {

@@ -63,6 +63,31 @@ async def server_closes(ws: WebSocket, code: int, reason: str | None = None):
     await ws.close(code, reason)
 
 
+@app.websocket("/tells")
+async def tells(ws: WebSocket):
+    """Says on standard output how the session ended."""
+    await ws.accept()
+    message = await ws.receive()
+    print(f"disconnect {message.get('code')}", flush=True)
+
+
+woken = asyncio.Event()
+
+
+@app.websocket("/late")
+async def late(ws: WebSocket):
+    """Receives nothing until it is woken."""
+    await ws.accept()
+    await woken.wait()
+    sizes = [len(await ws.receive_bytes()) for _ in range(32)]
+    await ws.send_text(f"{len(sizes)} of {min(sizes)}")
+
+
+@app.get("/wake")
+async def wake():
+    woken.set()
+
+
 @app.websocket("/client-closes")
 async def client_closes(ws: WebSocket):
     await ws.accept()

@@ -68,10 +68,16 @@ pub(crate) struct Pulse {
     pub(crate) trusted_proxies: TrustedProxies,
     /// How large a request head may be.
     pub(crate) head_limits: HeadLimits,
+    /// What WebSockets may do.
+    pub(crate) websockets: websocket::Settings,
 }
 
 impl Pulse {
-    pub(crate) fn new(trusted_proxies: TrustedProxies, head_limits: HeadLimits) -> Rc<Pulse> {
+    pub(crate) fn new(
+        trusted_proxies: TrustedProxies,
+        head_limits: HeadLimits,
+        websockets: websocket::Settings,
+    ) -> Rc<Pulse> {
         Rc::new(Pulse {
             tick: Cell::new(0),
             draining: Cell::new(false),
@@ -80,6 +86,7 @@ impl Pulse {
             wakes: Wakes::new(),
             trusted_proxies,
             head_limits,
+            websockets,
         })
     }
 }
@@ -105,6 +112,8 @@ pub(crate) struct Connection {
     last: Cell<bool>,
     /// The connection ends with the response that is being written.
     closes: Cell<bool>,
+    /// The client may still be sending when the connection ends.
+    leaves: Cell<bool>,
     /// The dispatcher has ended over what a client sent that may still be sending.
     left: RefCell<Option<Stream>>,
     rest: Cell<Rest>,
@@ -132,6 +141,7 @@ impl Connection {
             refused: Cell::new(None),
             last: Cell::new(false),
             closes: Cell::new(false),
+            leaves: Cell::new(false),
             left: RefCell::new(None),
             rest: Cell::new(Rest::No),
             stalled: Cell::new(None),
@@ -268,6 +278,17 @@ impl Connection {
     pub(crate) fn hang_up(&self) {
         self.hung_up.set(true);
         self.wake();
+    }
+
+    /// Hangs up on a client that may still be sending.
+    pub(super) fn leave(&self) {
+        self.leaves.set(true);
+        self.hang_up();
+    }
+
+    /// What a WebSocket on this connection may do.
+    pub(super) fn websockets(&self) -> websocket::Settings {
+        self.pulse.websockets
     }
 
     /// Gives the client up.

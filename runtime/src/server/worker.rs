@@ -165,7 +165,7 @@ impl Worker {
         counters: Arc<Counters>,
     ) -> Rc<Worker> {
         Rc::new(Worker {
-            pulse: Pulse::new(config.trusted_proxies.clone(), config.head_limits()),
+            pulse: Pulse::new(config.trusted_proxies.clone(), config.head_limits(), config.websocket),
             index,
             started: Instant::now(),
             config,

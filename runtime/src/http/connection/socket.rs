@@ -198,7 +198,8 @@ impl Drop for Socket {
         let connection = &self.connection;
         // A head that passed and has not become a request is malformed.
         let is_malformed = connection.gate.get() == Gate::Parsed || connection.refused.get().is_some();
-        if !self.ended && (is_malformed || connection.rest.get() == Rest::Begun) {
+        let goes_on = is_malformed || connection.leaves.get() || connection.rest.get() == Rest::Begun;
+        if !self.ended && goes_on {
             connection.left.replace(self.io.take());
         }
     }

@@ -1,11 +1,15 @@
 //! What the two directions of a WebSocket and the server tell each other.
 
+use std::collections::VecDeque;
 use std::task::Waker;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::SERVER_RESTARTS;
+
+/// Answers to pings that may wait to be written. Of more than that at a time only the latest is answered.
+const PONGS: usize = 32;
 
 /// The shared state of one WebSocket.
 #[derive(Default)]
@@ -15,8 +19,8 @@ pub(crate) struct Link {
 
 #[derive(Default)]
 struct State {
-    /// The answer to the latest ping; an earlier one that was not sent yet need not be.
-    pong: Option<Bytes>,
+    /// Answers to pings.
+    pongs: VecDeque<Bytes>,
     /// A close frame to send, before anything the application has queued.
     close: Option<(u16, String)>,
     /// A close frame has been sent or the connection is gone.
@@ -27,6 +31,12 @@ struct State {
     going_away: bool,
     /// The application has dropped the receiver.
     receiver_dropped: bool,
+    /// Somebody waits for what the client sends.
+    listening: bool,
+    /// Somebody has begun to wait since the last ping: something has come, or may have been there.
+    heard: bool,
+    /// The client does not answer pings.
+    lost: bool,
     writer: Option<Waker>,
     reader: Option<Waker>,
 }
@@ -39,6 +49,25 @@ pub(super) enum Order {
     Nothing {
         abandoned: bool,
     },
+}
+
+/// Why a WebSocket ends that neither side has closed.
+pub(super) enum End {
+    /// The server stops.
+    GoingAway,
+    /// The client does not answer pings.
+    Lost,
+}
+
+/// Somebody waits for what the client sends.
+pub(super) struct Listening<'a> {
+    link: &'a Link,
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.link.state.lock().listening = false;
+    }
 }
 
 impl Link {
@@ -59,8 +88,40 @@ impl Link {
 
     pub(super) fn pong(&self, payload: Bytes) {
         let mut state = self.state.lock();
-        state.pong = Some(payload);
+        if state.pongs.len() == PONGS {
+            state.pongs.pop_back();
+        }
+        state.pongs.push_back(payload);
         state.wake_writer();
+    }
+
+    /// While what it returns is held, somebody waits for what the client sends.
+    pub(super) fn listen(&self) -> Listening<'_> {
+        let mut state = self.state.lock();
+        (state.listening, state.heard) = (true, true);
+        Listening { link: self }
+    }
+
+    /// A ping is sent now.
+    pub(super) fn ask(&self) {
+        self.state.lock().heard = false;
+    }
+
+    /// Whether something has come since the last ping, or nobody would have noticed.
+    pub(super) fn may_have_heard(&self) -> bool {
+        let state = self.state.lock();
+        state.heard || !state.listening
+    }
+
+    /// The client does not answer pings: its receiver reports the end.
+    pub(super) fn lose(&self) {
+        let mut state = self.state.lock();
+        (state.lost, state.failed) = (true, true);
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
     }
 
     /// Has a close frame sent, unless one was. After a failure the client's answer is not waited for.
@@ -79,20 +140,24 @@ impl Link {
         state.wake_writer();
     }
 
-    /// Whether the server stops; if not, `waker` is woken when it does.
-    pub(super) fn is_going_away(&self, waker: &Waker) -> bool {
+    /// Why nothing more is to be read. If there is no reason, `waker` is woken when there is one.
+    pub(super) fn end(&self, waker: &Waker) -> Option<End> {
         let mut state = self.state.lock();
-        if !state.going_away {
-            remember(&mut state.reader, waker);
+        if state.lost {
+            return Some(End::Lost);
         }
-        state.going_away
+        if state.going_away {
+            return Some(End::GoingAway);
+        }
+        remember(&mut state.reader, waker);
+        None
     }
 
     /// The next order; `waker` is woken when there may be another.
     pub(super) fn order(&self, waker: &Waker) -> Order {
         let mut state = self.state.lock();
         remember(&mut state.writer, waker);
-        if let Some(payload) = state.pong.take() {
+        if let Some(payload) = state.pongs.pop_front() {
             Order::Pong(payload)
         } else if let Some((code, reason)) = state.close.take() {
             Order::Close(code, reason)

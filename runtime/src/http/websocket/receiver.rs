@@ -6,18 +6,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use actix_http::ws::{self, Frame, Item, ProtocolError};
+use actix_http::ws::{self, Frame, Item, OpCode, ProtocolError};
 use actix_http::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
+use tokio::task::yield_now;
 use tokio_util::codec::Decoder;
 
-use super::link::Link;
+use super::deflate::{Inflater, Uninflatable};
+use super::frame_head::{FrameHead, COMPRESSED};
+use super::keepalive::UNANSWERED;
+use super::link::{End, Link};
+use super::partial::Partial;
 use super::{Message, BROKEN, NOT_UTF8, NO_CODE, PROTOCOL_ERROR, SERVER_RESTARTS, TOO_BIG};
 use crate::http::{spawn_local, Connection};
 
-/// The longest head of a frame: two bytes, eight of length, four of mask.
-const FRAME_HEAD: usize = 14;
+/// The longest payload of a ping, a pong or a close.
+const MAX_CONTROL: u64 = 125;
 
 /// What the client sends. Stays on the I/O worker.
 ///
@@ -33,6 +38,7 @@ impl Receiver {
         connection: Option<Rc<Connection>>,
         link: Arc<Link>,
         max_message_size: usize,
+        inflater: Option<Inflater>,
     ) -> Self {
         Receiver {
             reader: Some(Reader {
@@ -41,7 +47,10 @@ impl Receiver {
                 link,
                 codec: ws::Codec::new().max_size(max_message_size),
                 buffer: BytesMut::new(),
+                is_known: false,
+                is_compressed: false,
                 partial: None,
+                inflater,
                 max_message_size,
                 ended: false,
                 detached: false,
@@ -53,7 +62,8 @@ impl Receiver {
     /// `None`.
     ///
     /// What the client got wrong is reported as the close it was answered with: 1002 for a protocol error,
-    /// 1007 for text that is not UTF-8, 1009 for a message that is too large. When the server stops: 1012.
+    /// 1007 for text that is not UTF-8, 1009 for a message that is too large. When the server stops: 1012. A client that
+    /// does not answer pings has broken the connection.
     pub async fn next(&mut self) -> Option<Message> {
         let message = self.reader.as_mut()?.next().await;
         if let Message::Close(..) = message {
@@ -88,8 +98,14 @@ struct Reader {
     link: Arc<Link>,
     codec: ws::Codec,
     buffer: BytesMut,
+    /// The head of the frame that `buffer` begins with has been looked at.
+    is_known: bool,
+    /// It begins a compressed message.
+    is_compressed: bool,
     /// The frames of an unfinished message.
     partial: Option<Partial>,
+    /// Where compression was agreed on.
+    inflater: Option<Inflater>,
     max_message_size: usize,
     /// The client's close, a failure or the end of the connection has been seen.
     ended: bool,
@@ -97,28 +113,32 @@ struct Reader {
     detached: bool,
 }
 
-struct Partial {
-    text: bool,
-    bytes: BytesMut,
-}
-
 impl Reader {
     async fn next(&mut self) -> Message {
         loop {
+            // First, as a call of this may have been given up in the middle of it.
+            if self.inflater.as_ref().is_some_and(Inflater::is_busy) {
+                return self.inflate().await;
+            }
+            if let Some(message) = self.look() {
+                return message;
+            }
             match self.codec.decode(&mut self.buffer) {
                 Ok(Some(frame)) => {
+                    self.is_known = false;
                     if let Some(message) = self.frame(frame) {
                         return message;
                     }
                 }
-                // The codec wants the whole frame, however long it claims to be.
-                Ok(None) if self.buffer.len() > self.max_message_size.saturating_add(FRAME_HEAD) => {
-                    return self.too_big();
-                }
                 Ok(None) => match self.read().await {
                     Read::Some(chunk) => self.buffer.extend_from_slice(&chunk),
-                    Read::GoingAway => return Message::Close(SERVER_RESTARTS, String::new()),
-                    Read::End => {
+                    Read::End(End::GoingAway) => return Message::Close(SERVER_RESTARTS, String::new()),
+                    Read::End(End::Lost) => {
+                        self.ended = true;
+                        self.leave();
+                        return Message::Close(BROKEN, UNANSWERED.to_owned());
+                    }
+                    Read::Nothing => {
                         self.ended = true;
                         return Message::Close(BROKEN, String::new());
                     }
@@ -130,29 +150,59 @@ impl Reader {
     }
 
     async fn read(&mut self) -> Read {
+        let _listening = self.link.listen();
         poll_fn(|cx| {
-            if !self.detached && self.link.is_going_away(cx.waker()) {
-                return Poll::Ready(Read::GoingAway);
+            match self.link.end(cx.waker()) {
+                // The application, if it listens, is all that is to be told.
+                Some(End::GoingAway) if self.detached => {}
+                Some(end) => return Poll::Ready(Read::End(end)),
+                None => {}
             }
             Pin::new(&mut self.payload).poll_next(cx).map(|chunk| match chunk {
                 Some(Ok(chunk)) => Read::Some(chunk),
-                Some(Err(_)) | None => Read::End,
+                Some(Err(_)) | None => Read::Nothing,
             })
         })
         .await
     }
 
+    /// Looks at the head of the next frame, once it is there: what would be refused when the frame is whole is refused now, and
+    /// the bit that says that a message is compressed is one that the codec does not know.
+    fn look(&mut self) -> Option<Message> {
+        if self.is_known {
+            return None;
+        }
+        let head = FrameHead::read(&self.buffer)?;
+        self.is_known = true;
+        if head.is_control() {
+            let is_long = head.length > MAX_CONTROL;
+            return is_long.then(|| self.fail(PROTOCOL_ERROR, "a control frame of more than 125 bytes"));
+        }
+        let begins = matches!(head.opcode, OpCode::Text | OpCode::Binary);
+        if begins {
+            self.is_compressed = head.compressed && self.inflater.is_some();
+            if self.is_compressed {
+                self.buffer[0] &= !COMPRESSED;
+            }
+        }
+        let before = self.partial.as_ref().map_or(0, Partial::len) as u64;
+        if before.saturating_add(head.length) > self.max_message_size as u64 {
+            return Some(self.too_big());
+        }
+        None
+    }
+
     /// The message a frame completes.
     fn frame(&mut self, frame: Frame) -> Option<Message> {
         match frame {
-            Frame::Text(bytes) => Some(self.message(true, bytes)),
-            Frame::Binary(bytes) => Some(self.message(false, bytes)),
+            Frame::Text(bytes) => self.message(true, bytes),
+            Frame::Binary(bytes) => self.message(false, bytes),
             Frame::Continuation(Item::FirstText(bytes)) => self.begin(true, &bytes),
             Frame::Continuation(Item::FirstBinary(bytes)) => self.begin(false, &bytes),
             Frame::Continuation(Item::Continue(bytes)) => self.append(&bytes),
             Frame::Continuation(Item::Last(bytes)) => self.append(&bytes).or_else(|| {
                 let partial = self.partial.take()?;
-                Some(self.message(partial.text, partial.bytes.freeze()))
+                self.message(partial.is_text(), partial.into_bytes())
             }),
             Frame::Ping(payload) => {
                 self.link.pong(payload);
@@ -175,27 +225,57 @@ impl Reader {
     }
 
     fn begin(&mut self, text: bool, bytes: &[u8]) -> Option<Message> {
-        self.partial = Some(Partial { text, bytes: BytesMut::new() });
+        self.partial = Some(Partial::new(text, self.is_compressed));
         self.append(bytes)
     }
 
     fn append(&mut self, bytes: &[u8]) -> Option<Message> {
         let partial = self.partial.as_mut()?;
-        if partial.bytes.len() + bytes.len() > self.max_message_size {
-            return Some(self.too_big());
+        if partial.append(bytes) {
+            None
+        } else {
+            Some(self.not_utf8())
         }
-        partial.bytes.extend_from_slice(bytes);
-        None
     }
 
-    fn message(&mut self, text: bool, bytes: Bytes) -> Message {
+    /// The message, unless it is to be inflated first.
+    fn message(&mut self, text: bool, bytes: Bytes) -> Option<Message> {
+        match &mut self.inflater {
+            Some(inflater) if self.is_compressed => {
+                inflater.begin(text, bytes.into(), self.max_message_size);
+                None
+            }
+            _ => Some(self.whole(text, bytes)),
+        }
+    }
+
+    /// The message that is being inflated. Other tasks have their turn in between.
+    async fn inflate(&mut self) -> Message {
+        loop {
+            let Some(inflater) = &mut self.inflater else { unreachable!("who inflates has an inflater") };
+            match inflater.step() {
+                Ok(None) => yield_now().await,
+                Ok(Some((text, bytes))) => return self.whole(text, bytes.into()),
+                Err(Uninflatable::TooBig) => return self.too_big(),
+                Err(Uninflatable::Invalid) => {
+                    return self.fail(PROTOCOL_ERROR, "data that cannot be inflated");
+                }
+            }
+        }
+    }
+
+    fn whole(&mut self, text: bool, bytes: Bytes) -> Message {
         if !text {
             return Message::Binary(bytes);
         }
         match String::from_utf8(bytes.into()) {
             Ok(text) => Message::Text(text),
-            Err(_) => self.fail(NOT_UTF8, "text that is not UTF-8"),
+            Err(_) => self.not_utf8(),
         }
+    }
+
+    fn not_utf8(&mut self) -> Message {
+        self.fail(NOT_UTF8, "text that is not UTF-8")
     }
 
     fn too_big(&mut self) -> Message {
@@ -205,12 +285,21 @@ impl Reader {
     fn fail(&mut self, code: u16, reason: &str) -> Message {
         self.ended = true;
         self.link.close(code, reason, true);
+        self.leave();
         Message::Close(code, reason.to_owned())
+    }
+
+    /// The connection ends with the close frame, whatever the client still sends.
+    fn leave(&self) {
+        if let Some(connection) = &self.connection {
+            connection.leave();
+        }
     }
 }
 
 enum Read {
     Some(Bytes),
-    GoingAway,
-    End,
+    /// The end of the connection.
+    Nothing,
+    End(End),
 }

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_http::ws::{self, CloseCode, CloseReason};
+use actix_http::ws::{self, CloseCode, CloseReason, OpCode};
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, Sleep};
 use tokio_util::codec::Encoder;
 
+use super::deflate::Deflater;
+use super::frame_head::COMPRESSED;
+use super::keepalive::{Beat, Keepalive, UNANSWERED};
 use super::link::{Link, Order};
-use super::{Message, BROKEN, NORMAL, NO_CODE};
+use super::{Message, BROKEN, INTERNAL_ERROR, NORMAL, NO_CODE};
 use crate::{Error, ErrorKind};
 
 /// Messages that may wait to be written, for each WebSocket.
@@ -59,22 +62,37 @@ fn disconnected() -> Error {
 }
 
 /// A sender, and the frames it makes.
-pub(super) fn channel(link: Arc<Link>) -> (Sender, Frames) {
+pub(super) fn channel(
+    link: Arc<Link>,
+    keepalive: Option<Keepalive>,
+    deflater: Option<Deflater>,
+) -> (Sender, Frames) {
     let (sender, queue) = mpsc::channel(QUEUE);
-    (Sender { queue: sender }, Frames { link, queue, codec: ws::Codec::new(), closing: None })
+    let codec = ws::Codec::new();
+    let frames = Frames { link, queue, codec, keepalive, deflater, deflating: None, closing: None };
+    (Sender { queue: sender }, frames)
 }
+
+/// A part of the body of the 101 response, when there is one.
+type Part = Poll<Option<Result<Bytes, Error>>>;
 
 /// The body of the 101 response.
 pub(super) struct Frames {
     link: Arc<Link>,
     queue: mpsc::Receiver<Message>,
     codec: ws::Codec,
+    /// Where pings are sent.
+    keepalive: Option<Keepalive>,
+    /// Where compression was agreed on.
+    deflater: Option<Deflater>,
+    /// The kind of the message that is being compressed.
+    deflating: Option<OpCode>,
     /// Once our close frame is out: how much longer the client's is waited for.
     closing: Option<Pin<Box<Sleep>>>,
 }
 
 impl Frames {
-    fn encode(&mut self, message: ws::Message) -> Poll<Option<Result<Bytes, Error>>> {
+    fn encode(&mut self, message: ws::Message) -> Part {
         let mut frame = BytesMut::new();
         Poll::Ready(Some(match self.codec.encode(message, &mut frame) {
             Ok(()) => Ok(frame.freeze()),
@@ -84,7 +102,26 @@ impl Frames {
         }))
     }
 
-    fn close(&mut self, code: u16, reason: &str) -> Poll<Option<Result<Bytes, Error>>> {
+    /// Sends a message, or begins to compress it.
+    fn message(&mut self, opcode: OpCode, bytes: Bytes) -> Option<Part> {
+        if let Some(deflater) = self.deflater.as_mut().filter(|deflater| deflater.takes(bytes.len())) {
+            deflater.begin(bytes);
+            self.deflating = Some(opcode);
+            return None;
+        }
+        Some(self.data(opcode, bytes, false))
+    }
+
+    fn data(&mut self, opcode: OpCode, bytes: Bytes, is_compressed: bool) -> Part {
+        let mut frame = BytesMut::new();
+        ws::Parser::write_message(&mut frame, bytes, opcode, true, false);
+        if is_compressed {
+            frame[0] |= COMPRESSED;
+        }
+        Poll::Ready(Some(Ok(frame.freeze())))
+    }
+
+    fn close(&mut self, code: u16, reason: &str) -> Part {
         self.link.set_closed();
         self.queue.close();
         self.closing = Some(Box::pin(sleep(CLOSE_TIMEOUT)));
@@ -118,13 +155,38 @@ impl Stream for Frames {
             Order::Close(code, reason) => return this.close(code, &reason),
             Order::Nothing { abandoned } => abandoned,
         };
-        match this.queue.poll_recv(cx) {
-            Poll::Ready(Some(Message::Text(text))) => this.encode(ws::Message::Text(text.into())),
-            Poll::Ready(Some(Message::Binary(bytes))) => this.encode(ws::Message::Binary(bytes)),
-            Poll::Ready(Some(Message::Close(code, reason))) => this.close(code, &reason),
-            // Nobody holds either end any more.
-            Poll::Ready(None) if abandoned => this.close(NORMAL, ""),
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        if let Some(Poll::Ready(beat)) =
+            this.keepalive.as_mut().map(|keepalive| keepalive.poll(&this.link, cx))
+        {
+            match beat {
+                Beat::Ping => return this.encode(ws::Message::Ping(Bytes::new())),
+                Beat::Lost => {
+                    this.link.lose();
+                    return this.close(INTERNAL_ERROR, UNANSWERED);
+                }
+            }
+        }
+        loop {
+            if let (Some(opcode), Some(deflater)) = (this.deflating, &mut this.deflater) {
+                let Some((bytes, is_compressed)) = deflater.step() else {
+                    // Others have their turn.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                };
+                this.deflating = None;
+                return this.data(opcode, bytes, is_compressed);
+            }
+            let sent = match this.queue.poll_recv(cx) {
+                Poll::Ready(Some(Message::Text(text))) => this.message(OpCode::Text, text.into()),
+                Poll::Ready(Some(Message::Binary(bytes))) => this.message(OpCode::Binary, bytes),
+                Poll::Ready(Some(Message::Close(code, reason))) => return this.close(code, &reason),
+                // Nobody holds either end any more.
+                Poll::Ready(None) if abandoned => return this.close(NORMAL, ""),
+                Poll::Ready(None) | Poll::Pending => return Poll::Pending,
+            };
+            if let Some(sent) = sent {
+                return sent;
+            }
         }
     }
 }
