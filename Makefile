@@ -93,10 +93,12 @@ bench-sleep: build ## Handlers that sleep for 10 s on 100 and 1,000 connections,
 	PYTHONPATH=benches $(BIN)/python -m load.sleep $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SLEEP),--sleep $(SLEEP)) \
 		$(if $(WRITE),--write docs/performance.md)
 
-# The short versions of these tests run in `make test`.
-soak: build test-tools ## Ten million jobs, five million answers, ten thousand connections, a hundred killed workers: the long versions of the tests that need many (half an hour)
+# The short versions of these tests run in `make test`. `SOAK_TESTS=overload` for one of them.
+SOAK_TESTS ?= soak soak_workers soak_memory slow_clients overload h2load
+
+soak: build test-tools ## Millions of requests, thousands of connections, overload, a hundred killed workers: the long versions of the tests that need many (an hour)
 	SOAK=long cargo test --release -p bimetal-runtime --test wakeups -- --nocapture
-	SOAK=long $(BIN)/python -m pytest -s -p no:cacheprovider python/tests/test_soak.py python/tests/test_soak_workers.py
+	SOAK=long $(BIN)/python -m pytest -s -p no:cacheprovider $(SOAK_TESTS:%=python/tests/test_%.py)
 
 # The cases about the protocol run in `make test`. Needs a Python 2.7, on the path or of pyenv's.
 autobahn: build test-tools ## All of the Autobahn test suite against the WebSockets (a quarter of an hour)

@@ -20,7 +20,8 @@ CORE = 1
 @dataclass(frozen=True)
 class Outcome:
     """What became of the requests. Latencies in milliseconds; in percentiles and the largest, what failed counts as
-    answered at the timeout, in the mean it does not count. `late_ms`: how far the client itself was behind at worst."""
+    answered at the timeout, in the mean it does not count. `late_ms`: how far the client itself was behind at worst;
+    `seconds`: from the first request to the last answer."""
 
     sent: int
     answered: int
@@ -33,6 +34,17 @@ class Outcome:
     p999_ms: float
     max_ms: float
     late_ms: float
+    seconds: float
+    refused: int
+    refused_p99_ms: float
+    refused_max_ms: float
+    without_retry_after: int
+    answered_p99_ms: float
+
+    @property
+    def failed(self) -> int:
+        """Those that were answered with an error, a refusal included."""
+        return self.errors + self.refused
 
 
 @dataclass(frozen=True)

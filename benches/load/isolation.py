@@ -177,7 +177,7 @@ def _table(title: str, outcomes: Mapping[str, Sequence[Outcome]], pairs: Mapping
         if not runs:
             continue
         cells = [name]
-        cells += [f"{sum(getattr(run, what) for run in runs):,}" for what in ("sent", "answered", "timeouts", "errors")]
+        cells += [f"{sum(getattr(run, what) for run in runs):,}" for what in ("sent", "answered", "timeouts", "failed")]
         for what in ("p50_ms", "p99_ms", "p999_ms"):
             cells.append(_ms(statistics.median(getattr(run, what) for run in runs)))
         cells.append(_ms(max(run.max_ms for run in runs)))

@@ -108,7 +108,7 @@ def _text(arguments: argparse.Namespace, results: Results, left_out: Mapping[str
     for load, outcomes in results.items():
         lines += ["", f"| {load} | done | timeouts | errors | mean s | max s |", "|---|--:|--:|--:|--:|--:|"]
         for name, run in outcomes.items():
-            counts = f"{run.answered:,} | {run.timeouts:,} | {run.errors:,}"
+            counts = f"{run.answered:,} | {run.timeouts:,} | {run.failed:,}"
             lines.append(f"| {name} | {counts} | {run.mean_ms / 1000:.2f} | {run.max_ms / 1000:.2f} |")
     if left_out:
         lines += ["", *(f"- {name} is left out: {why}" for name, why in left_out.items())]

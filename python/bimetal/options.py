@@ -193,6 +193,10 @@ class Limits(Listening, total=False):
     ready_saturation: float
     #: The most threads for `def` handlers that block.
     sync_threads: int
+    #: The most requests that wait for a thread, and for the event loop; beyond it the answer is 503.
+    max_queue: int
+    #: How long a request may wait there; beyond it the answer is 503.
+    max_queue_age: float
     #: How long a native handler of kind `async` or `blocking` may take; beyond it the answer is 504.
     native_timeout: float
 

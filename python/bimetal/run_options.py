@@ -239,6 +239,22 @@ limit_options = _together(
         help="Open connections for each I/O thread; further ones wait to be accepted.",
     ),
     click.option(
+        "--limit-queue",
+        "max_queue",
+        default=16384,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Requests that wait for a thread, and for the event loop; further ones are refused.",
+    ),
+    click.option(
+        "--limit-queue-age",
+        "max_queue_age",
+        default=60.0,
+        show_default=True,
+        type=click.FloatRange(0, min_open=True),
+        help="How long a request may wait there, seconds.",
+    ),
+    click.option(
         "--timeout-head",
         "head_timeout",
         default=30.0,

@@ -106,6 +106,8 @@ impl Engine {
             fd,
             root_path,
             sync_threads,
+            max_queue,
+            max_queue_age,
             native_timeout,
             ahead,
             probes,
@@ -135,9 +137,15 @@ impl Engine {
             last_peer: LastAddress::default(),
             last_local: LastAddress::default(),
         });
-        let port = LoopPort::new()
+        let limits = Limits {
+            max_threads: sync_threads,
+            active: active_runners(py)?,
+            max_queue,
+            max_age: max_queue_age,
+            ..Limits::default()
+        };
+        let port = LoopPort::new(limits.clone())
             .map_err(|error| BimetalError::new_err(format!("cannot make a socket pair: {error}")))?;
-        let limits = Limits { max_threads: sync_threads, active: active_runners(py)?, ..Limits::default() };
         let runners =
             Runners::new("bimetal-sync", limits, SyncWork { application: Arc::clone(&application) })
                 .map_err(|error| BimetalError::new_err(format!("cannot start a thread: {error}")))?;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
@@ -23,8 +23,6 @@ use crate::imports;
 /// Jobs started in one turn of the loop at most, and for how long: then timers and sockets have theirs.
 const BATCH: usize = 32;
 const BATCH_TIME: Duration = Duration::from_millis(1);
-/// Jobs that may wait for the loop.
-const MAX_WAITING: usize = 16_384;
 
 /// Work for the event loop's thread.
 pub(crate) trait LoopTask: Send {
@@ -46,10 +44,16 @@ enum Letter {
 pub(crate) struct LoopPort {
     mailbox: Mailbox<Letter>,
     ear: UnixStream,
+    limits: Limits,
+    /// Tasks that wait for their turn and can be refused.
+    waiting: AtomicUsize,
+    /// For how long the first task that waits has done so, in nanoseconds, as far as the loop's last turn knew.
+    oldest: AtomicU64,
 }
 
 impl LoopPort {
-    pub(crate) fn new() -> io::Result<Arc<Self>> {
+    /// Where as many tasks wait, and for as long, as `limits` has it for jobs.
+    pub(crate) fn new(limits: Limits) -> io::Result<Arc<Self>> {
         let (ear, bell) = UnixStream::pair()?;
         ear.set_nonblocking(true)?;
         bell.set_nonblocking(true)?;
@@ -57,18 +61,19 @@ impl LoopPort {
             // Full means that the loop has been woken and has not looked yet: then one byte more says nothing new.
             let _ = (&bell).write(&[0]);
         };
-        Ok(Arc::new(LoopPort { mailbox: Mailbox::new(MAX_WAITING, ring), ear }))
+        // The tasks are counted here: what wakes them waits with them, and says nothing about how many more can.
+        let mailbox = Mailbox::new(usize::MAX, ring);
+        let (waiting, oldest) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Ok(Arc::new(LoopPort { mailbox, ear, limits, waiting, oldest }))
     }
 
-    /// Posts a task; one that cannot be posted is refused.
-    pub(crate) fn post(&self, task: Box<dyn LoopTask>) {
-        self.post_since(Instant::now(), task);
-    }
-
-    /// Posts a task that has waited since `posted`.
-    pub(crate) fn post_since(&self, posted: Instant, task: Box<dyn LoopTask>) {
-        let letter = Letter::Task(Some(posted), Breadcrumb::current(), task);
-        if let Err(Letter::Task(.., task)) = self.mailbox.post(letter) {
+    /// Posts a task that begins something, and has waited since `posted`; one that is not admitted is refused.
+    pub(crate) fn admit(&self, posted: Instant, task: Box<dyn LoopTask>) {
+        let oldest = Duration::from_nanos(self.oldest.load(Ordering::Relaxed));
+        if self.limits.admits(self.waiting(), oldest) {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            self.mailbox.post_anyway(Letter::Task(Some(posted), Breadcrumb::current(), task));
+        } else {
             task.refuse(Refusal::Full);
         }
     }
@@ -78,14 +83,23 @@ impl LoopPort {
         self.mailbox.post_anyway(Letter::Task(None, Breadcrumb::current(), task));
     }
 
-    /// How many letters wait, about.
+    /// How many tasks wait that begin something.
     pub(crate) fn waiting(&self) -> usize {
-        self.mailbox.len()
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// The next letter. One consumer only.
+    fn take(&self) -> Option<Letter> {
+        let letter = self.mailbox.take();
+        if let Some(Letter::Task(Some(_), ..)) = &letter {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        letter
     }
 
     /// Refuses everything that waits: the loop has ended.
     pub(crate) fn close(&self) {
-        while let Some(letter) = self.mailbox.take() {
+        while let Some(letter) = self.take() {
             if let Letter::Task(.., task) = letter {
                 task.refuse(Refusal::Closed);
             }
@@ -119,8 +133,6 @@ pub(crate) struct LoopSide {
     /// Futures of coroutines that wait for something of ours, by the number of the wait.
     waits: Mutex<HashMap<usize, Py<PyAny>>>,
     next: AtomicUsize,
-    /// Longest wait of a task; an older one is refused when its turn comes.
-    max_age: Duration,
 }
 
 impl LoopSide {
@@ -144,7 +156,6 @@ impl LoopSide {
             tasks: Mutex::new(HashMap::new()),
             waits: Mutex::new(HashMap::new()),
             next: AtomicUsize::new(0),
-            max_age: Limits::default().max_age,
         }))
     }
 
@@ -253,22 +264,42 @@ impl LoopSide {
     fn drain(self: &Arc<Self>, py: Python<'_>) -> bool {
         // Tasks that end at once are answered together.
         let _burst = Burst::begin();
+        let mut waited = None;
+        let goes_on = self.turn(py, &mut waited);
+        if self.port.waiting() == 0 {
+            waited = Some(Duration::ZERO);
+        }
+        if let Some(oldest) = waited {
+            self.port.oldest.store(u64::try_from(oldest.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+        goes_on
+    }
+
+    /// Takes what waits, as far as the turn goes. `waited`: for how long the last task had that it has taken, and no time where
+    /// nothing is left.
+    fn turn(self: &Arc<Self>, py: Python<'_>, waited: &mut Option<Duration>) -> bool {
         let started = Instant::now();
         let mut now = started;
         for _ in 0..BATCH {
-            match self.port.mailbox.take() {
-                Some(Letter::Task(Some(posted), _, task))
-                    if now.saturating_duration_since(posted) > self.max_age =>
-                {
-                    task.refuse(Refusal::TooOld);
+            match self.port.take() {
+                Some(Letter::Task(posted, breadcrumb, task)) => {
+                    let age = posted.map(|posted| now.saturating_duration_since(posted));
+                    *waited = age.or(*waited);
+                    if age.is_some_and(|age| age > self.port.limits.max_age) {
+                        task.refuse(Refusal::TooOld);
+                    } else {
+                        breadcrumb.during(|| task.start(py, self, now));
+                    }
                 }
-                Some(Letter::Task(_, breadcrumb, task)) => breadcrumb.during(|| task.start(py, self, now)),
                 Some(Letter::Ready(wait)) => {
                     if let Err(error) = self.ready(py, wait) {
                         error.write_unraisable(py, None);
                     }
                 }
-                None => return self.port.mailbox.rest(),
+                None => {
+                    *waited = Some(Duration::ZERO);
+                    return self.port.mailbox.rest();
+                }
             }
             now = Instant::now();
             if now.saturating_duration_since(started) > BATCH_TIME {

@@ -83,9 +83,9 @@ impl Handler for CompiledHandler {
             },
         };
         if on_loop {
-            lanes.port.post_since(posted, Box::new(AsyncCall(call)));
+            lanes.port.admit(posted, Box::new(AsyncCall(call)));
         } else {
-            lanes.runners.post_since(posted, Job::request(Box::new(call)));
+            lanes.runners.admit(posted, Job::request(Box::new(call)));
         }
         let response = async move {
             let response = answered(response).await;

@@ -25,6 +25,10 @@ pub(crate) struct Settings {
     pub(crate) fd: Option<RawFd>,
     pub(crate) root_path: String,
     pub(crate) sync_threads: usize,
+    /// Requests that wait for a lane at most.
+    pub(crate) max_queue: usize,
+    /// And for how long at most.
+    pub(crate) max_queue_age: Duration,
     pub(crate) native_timeout: Duration,
     /// What of each WebSocket may wait for the application.
     pub(crate) ahead: Ahead,
@@ -47,6 +51,7 @@ impl Settings {
     pub(crate) fn read(given: &Bound<'_, PyDict>) -> PyResult<Settings> {
         let mut given = Given { left: given.copy()? };
         let usual = Config::default();
+        let lane = lane::Limits::default();
         let thresholds = Thresholds::default();
         let websocket = websocket::Settings {
             max_message_size: given.take("ws_max_size", usual.websocket.max_message_size)?,
@@ -89,7 +94,9 @@ impl Settings {
             },
             fd: given.take("fd", None)?,
             root_path: given.take("root_path", String::new())?,
-            sync_threads: given.take("sync_threads", lane::Limits::default().max_threads)?,
+            sync_threads: given.take("sync_threads", lane.max_threads)?,
+            max_queue: given.take("max_queue", lane.max_queue)?,
+            max_queue_age: given.seconds("max_queue_age", lane.max_age)?,
             native_timeout: given.seconds("native_timeout", DEFAULT_DEADLINE)?,
             probes: given.take("probes", false)?,
             dashboard: given.take("dashboard", None)?.unwrap_or(false),

@@ -20,13 +20,14 @@ import pytest
 from websockets.sync.client import connect
 
 from harness.servers import APPS, ServerProcess, free_port, start_bimetal, until
+from harness.soak import resident
 from harness.tls import Authority, Issued
 from harness.wire import TIMEOUT, Connection, get
 
 pytestmark = pytest.mark.bimetal_only
 
 HOST = (":authority", "testserver")
-GOAWAY = 7
+HEADERS, GOAWAY = 1, 7
 
 
 @dataclass(frozen=True)
@@ -302,6 +303,25 @@ def test_a_head_that_is_too_large(server: ServerProcess) -> None:
         stream = client.request("GET", "/native", (HOST, *((f"x-{n}", "x" * 1000) for n in range(40))))
         assert client.answer(stream)[0] == 431
         assert client.answer(client.request("GET", "/native"))[0] == 200
+
+
+def test_a_bomb_of_a_head(server: ServerProcess) -> None:
+    """HPACK: a field of 3,500 bytes that is named 12,000 times, which makes 42 MB of head of 16 KB."""
+    assert get(server.port, "/native").status == 200
+    before = resident(server.pid)
+    for _ in range(20):
+        with Client(server.port) as client:
+            # The three fields that a request needs, by their numbers in the static table; one that goes into the dynamic
+            # table, where it is number 62; and that number, again and again.
+            bomb = b"\x82\x84\x86" + b"\x40\x01x" + b"\x7f\xad\x1a" + b"v" * 3500 + b"\xbe" * 12_000
+            flags = 0x05  # END_STREAM, END_HEADERS
+            client.socket.sendall(
+                len(bomb).to_bytes(3, "big") + bytes([HEADERS, flags]) + (1).to_bytes(4, "big") + bomb
+            )
+            end = client.end()
+            assert end is not None and end.error_code == 0xB  # ENHANCE_YOUR_CALM
+    assert get(server.port, "/native").status == 200
+    assert resident(server.pid) - before < 10 * 2**20
 
 
 def test_a_body_that_is_too_large(server: ServerProcess) -> None:

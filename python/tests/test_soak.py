@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
 import random
-import re
 import resource
 import socket
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from harness.servers import ServerProcess, start_bimetal, until
+from harness.soak import LONG, many_descriptors, resident, until_idle
 from harness.wire import Connection, get
 
 pytestmark = pytest.mark.bimetal_only
 
-LONG = os.environ.get("SOAK") == "long"
+#: What an idle connection may have, in bytes.
+IDLE = 9 * 1024
 
 WAYS = ("def", "blocks", "async", "waits")
 HANDSHAKE = [
@@ -38,13 +37,9 @@ BATCH = 32
 @pytest.fixture
 def server() -> Iterator[ServerProcess]:
     """With as many descriptors as the system allows, for this process and its server."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    try:
-        with start_bimetal("echoes:app", "--native", "/health=health", "--io-threads", "2", "--probes") as server:
-            yield server.wait_ready()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    arguments = ("--native", "/health=health", "--io-threads", "2", "--probes")
+    with many_descriptors(), start_bimetal("echoes:app", *arguments) as server:
+        yield server.wait_ready()
 
 
 @dataclass
@@ -89,13 +84,7 @@ def test_no_answer_is_crossed(server: ServerProcess) -> None:
     assert answers + cancelled >= clients * each
     assert answers > cancelled > 0
     # What was given up is over, too: the next request is answered by a server with nothing in flight.
-    until(lambda: in_flight(server) == 0, "the end of every request that was given up")
-
-
-def in_flight(server: ServerProcess) -> int:
-    """Requests of which the server has not seen the end, but for the one that asks."""
-    text = get(server.port, "/metrics").text
-    return int(re.search(r"^bimetal_requests_in_flight(?:{[^}]*})? (\d+)", text, re.MULTILINE)[1]) - 1
+    until_idle(server)
 
 
 @pytest.mark.timeout(600 if LONG else 120)
@@ -116,12 +105,16 @@ def test_idle_connections_are_small(server: ServerProcess) -> None:
             connections.append(connection)
             connection.sendall(request)
             assert connection.recv(4096).startswith(b"HTTP/1.1 200")
-        each = (resident(server.pid) - before) / count
+        used = (resident(server.pid) - before) / count
+        if LONG:
+            # What a few give back stays with the allocator; runtime/tests/idle.rs counts it.
+            until(lambda: resident(server.pid) - before <= count * IDLE, f"{IDLE} bytes for a connection that is idle")
+        idle = (resident(server.pid) - before) / count
     finally:
         for connection in connections:
             connection.close()
-    print(f"{each:,.0f} bytes for each of {count:,} idle connections")
-    assert each <= 24 * 1024
+    print(f"{used:,.0f} bytes for each of {count:,} connections, {idle:,.0f} when they have been idle for a while")
+    assert used <= 24 * 1024
 
 
 @pytest.mark.timeout(600 if LONG else 120)
@@ -154,9 +147,3 @@ def test_compression_keeps_little_of_a_websocket() -> None:
     plain, compressed = each.values()
     print(f"{plain:,.0f} bytes for each of {count:,} idle WebSockets, {compressed:,.0f} with compression")
     assert compressed - plain <= 24 * 1024
-
-
-def resident(pid: int) -> int:
-    """The resident memory of a process, in bytes."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * resource.getpagesize()

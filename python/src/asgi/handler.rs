@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bimetal_runtime::http::websocket::{self, Message};
 use bimetal_runtime::http::{spawn_local, BodyReader, StatusCode};
@@ -124,7 +125,7 @@ async fn exchange(lanes: &Arc<Lanes>, head: Head, incoming: Incoming) -> Respons
         respond,
         gone,
     };
-    lanes.port.post_since(posted, Box::new(exchange));
+    lanes.port.admit(posted, Box::new(exchange));
     let response = answered(response).await;
     guard.disarm();
     response
@@ -152,7 +153,7 @@ async fn websocket(lanes: Arc<Lanes>, request: Request) -> Response {
     let (decide, decision) = oneshot::channel();
     let gone = CancellationToken::new();
     let guard = gone.clone().drop_guard();
-    lanes.port.post(Box::new(WebSocketExchange {
+    let exchange = WebSocketExchange {
         application: Arc::clone(&lanes.application),
         running: lanes.begin(head.peer),
         head,
@@ -160,7 +161,8 @@ async fn websocket(lanes: Arc<Lanes>, request: Request) -> Response {
         messages,
         decide,
         gone,
-    }));
+    };
+    lanes.port.admit(Instant::now(), Box::new(exchange));
     match decision.await {
         Ok(Decision::Accept { subprotocol, headers, sender }) => {
             match websocket::accept(request, subprotocol.as_deref(), headers) {

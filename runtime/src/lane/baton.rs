@@ -116,8 +116,22 @@ impl<J> Baton<J> {
 
     /// Queues a job; gives it back when the queue is full or closed.
     pub(super) fn post(&self, posted: Instant, job: J) -> Result<Next, J> {
+        self.post_if(posted, job, |_, _| true)
+    }
+
+    /// The same if `admits` it, which is told how many jobs wait and for how long the first of them has, as of `posted`.
+    pub(super) fn post_if(
+        &self,
+        posted: Instant,
+        job: J,
+        admits: impl FnOnce(usize, Duration) -> bool,
+    ) -> Result<Next, J> {
         let mut state = lock(&self.state);
-        if state.closed || state.queue.len() >= self.max_queue {
+        let oldest = state.queue.front().map(|(first, _)| posted.saturating_duration_since(*first));
+        if state.closed
+            || state.queue.len() >= self.max_queue
+            || !admits(state.queue.len(), oldest.unwrap_or_default())
+        {
             return Err(job);
         }
         state.queue.push_back((posted, job));

@@ -26,8 +26,14 @@ pub struct Limits {
     pub active: usize,
     /// Jobs waiting at most.
     pub max_queue: usize,
-    /// Longest wait of a job; an older one is refused when its turn comes.
+    /// Longest wait of a job; an older one is refused when its turn comes. While the first has waited that long, no request
+    /// is admitted.
     pub max_age: Duration,
+    /// While so many jobs wait and the first of them has done so for [`Limits::standing_age`], no request is admitted: more comes
+    /// than is done, and whoever joined would wait for longer than that.
+    pub standing: usize,
+    /// See [`Limits::standing`].
+    pub standing_age: Duration,
     /// Jobs run under one [`Work::run`] at most.
     pub batch: usize,
     /// Time spent in one [`Work::run`] at most, from its first call of [`Batch::next`], looked at between jobs.
@@ -43,10 +49,22 @@ impl Default for Limits {
             active: 1,
             max_queue: 16_384,
             max_age: Duration::from_secs(60),
+            standing: 1000,
+            standing_age: Duration::from_secs(1),
             batch: 32,
             batch_time: Duration::from_micros(200),
             idle: Duration::from_secs(10),
         }
+    }
+}
+
+impl Limits {
+    /// Whether a request may join `waiting` jobs, the first of which has waited for `oldest`. A burst may, and so may whatever a
+    /// number of clients that wait for their answers can send; where a queue stands, the excess is refused as it comes, while there is
+    /// time to ask elsewhere, and what was admitted is answered in time.
+    pub fn admits(&self, waiting: usize, oldest: Duration) -> bool {
+        let stands = waiting >= self.standing && oldest >= self.standing_age;
+        waiting < self.max_queue && oldest < self.max_age && !stands
     }
 }
 
@@ -75,7 +93,7 @@ impl Demand {
 /// Why a job was not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The queue is full.
+    /// The queue is full, or stands.
     Full,
     /// It waited longer than [`Limits::max_age`].
     TooOld,
@@ -184,14 +202,19 @@ impl<J: Send + 'static> Runners<J> {
         Ok(Runners { pool, watcher: Mutex::new(Some(watcher)) })
     }
 
-    /// Queues a job. One that cannot be queued is refused through [`Work::refuse`].
+    /// Queues a job that is part of something begun. One that cannot be queued is refused through [`Work::refuse`].
     pub fn post(&self, job: J) {
-        self.post_since(Instant::now(), job);
+        self.posted(self.pool.baton.post(Instant::now(), job));
     }
 
-    /// Queues a job that has waited since `posted`.
-    pub fn post_since(&self, posted: Instant, job: J) {
-        match self.pool.baton.post(posted, job) {
+    /// Queues a job that begins something, and has waited since `posted`, if [`Limits::admits`] it.
+    pub fn admit(&self, posted: Instant, job: J) {
+        let admits = |waiting, oldest| self.pool.limits.admits(waiting, oldest);
+        self.posted(self.pool.baton.post_if(posted, job, admits));
+    }
+
+    fn posted(&self, outcome: Result<Next, J>) {
+        match outcome {
             Ok(next) => start(&self.pool, next),
             Err(job) => self.pool.work.refuse(job, Refusal::Full),
         }

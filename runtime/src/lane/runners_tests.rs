@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::{Arc, Barrier, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Batch, Limits, Refusal, Runners, Work};
 
@@ -184,20 +184,58 @@ fn a_full_queue_refuses_at_once() {
 }
 
 #[test]
-fn a_job_that_waited_too_long_is_refused() {
-    let (runners, refusals) =
-        pool(Limits { max_threads: 1, max_age: Duration::from_millis(1), ..Limits::default() });
-    let (entered, inside) = channel();
+fn where_a_queue_stands_nothing_new_is_admitted() {
+    const MANY: usize = 1000;
+    let (brief, long) = (Duration::from_millis(999), Duration::from_secs(1));
+    let limits = Limits::default();
+    assert!(limits.admits(MANY, brief), "a burst");
+    assert!(limits.admits(MANY - 1, long), "clients that wait for their answers");
+    assert!(!limits.admits(MANY, long));
+    assert!(!limits.admits(1, limits.max_age), "it would be refused when its turn comes");
+    assert!(!limits.admits(limits.max_queue, Duration::ZERO));
+}
+
+#[test]
+fn what_has_begun_may_join_a_queue_that_stands() {
+    let limits =
+        Limits { max_threads: 1, standing: 1, standing_age: Duration::from_millis(1), ..Limits::default() };
+    let (runners, refusals) = pool(limits);
     let (release, hold) = channel::<()>();
-    runners.post(Box::new(move || {
-        entered.send(()).unwrap();
-        let _ = hold.recv();
-    }));
+    let (entered, inside) = channel();
+    runners.admit(
+        Instant::now(),
+        Box::new(move || {
+            entered.send(()).unwrap();
+            let _ = hold.recv();
+        }),
+    );
     inside.recv_timeout(Duration::from_secs(30)).unwrap();
-    runners.post(Box::new(|| {}));
-    std::thread::sleep(Duration::from_millis(5));
+    let posted = Instant::now();
+    let (done, finished) = channel();
+    runners.admit(posted, Box::new(|| {}));
+    assert!(refusals.try_recv().is_err(), "nothing waited yet");
+    let later = posted + Duration::from_millis(1);
+    runners.admit(later, Box::new(|| {}));
+    assert_eq!(refusals.try_recv().unwrap(), Refusal::Full);
+    runners.post(Box::new(move || done.send(()).unwrap()));
     drop(release);
+    finished.recv_timeout(Duration::from_secs(30)).unwrap();
+    assert!(refusals.try_recv().is_err());
+    let (done, finished) = channel();
+    runners.admit(Instant::now(), Box::new(move || done.send(()).unwrap()));
+    finished.recv_timeout(Duration::from_secs(30)).unwrap();
+}
+
+#[test]
+fn a_job_that_waited_too_long_is_refused() {
+    const MAX_AGE: Duration = Duration::from_secs(30);
+    let (runners, refusals) = pool(Limits { max_threads: 1, max_age: MAX_AGE, ..Limits::default() });
+    let long_ago = Instant::now() - MAX_AGE - Duration::from_secs(1);
+    runners.admit(long_ago, Box::new(|| {}));
     assert_eq!(refusals.recv_timeout(Duration::from_secs(30)).unwrap(), Refusal::TooOld);
+    let (done, finished) = channel();
+    runners.admit(Instant::now(), Box::new(move || done.send(()).unwrap()));
+    finished.recv_timeout(Duration::from_secs(30)).unwrap();
 }
 
 #[test]

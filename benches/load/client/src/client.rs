@@ -142,6 +142,11 @@ impl Client {
                 self.tally.answered(due.elapsed());
                 Some(Freed::Answered(place))
             }
+            Ok(Progress::Refused(due, retry_after)) => {
+                self.on_the_way -= 1;
+                self.tally.refused(due.elapsed(), retry_after);
+                Some(Freed::Answered(place))
+            }
             Err(error) => {
                 let lost = self.connections[place].take();
                 if lost.and_then(|connection| connection.number()).is_some() {

@@ -16,6 +16,13 @@ pub enum Progress {
     Same,
     /// The request that was due then is answered, with 200; the next may be sent.
     Answered(Instant),
+    /// It is refused: 503. Whether the server says when to come again.
+    Refused(Instant, bool),
+}
+
+enum Answer {
+    Good,
+    Refusal { retry_after: bool },
 }
 
 /// A kept connection.
@@ -55,7 +62,7 @@ impl Connection {
         self.current.map(|(_, number)| number)
     }
 
-    /// Does what can be done without waiting. An error, also any status but 200, is the end of the connection.
+    /// Does what can be done without waiting. An error, also any status but 200 and 503, is the end of the connection.
     pub fn advance(&mut self) -> io::Result<Progress> {
         if let Some(error) = self.stream.take_error()? {
             return Err(error);
@@ -72,12 +79,16 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
-        if self.received.is_empty() || !self.complete()? {
+        if self.received.is_empty() {
             return Ok(Progress::Same);
         }
+        let Some(answer) = self.answer()? else { return Ok(Progress::Same) };
         let (due, _) = self.current.take().ok_or_else(|| wrong("an answer that nobody asked for"))?;
         self.received.clear();
-        Ok(Progress::Answered(due))
+        Ok(match answer {
+            Answer::Good => Progress::Answered(due),
+            Answer::Refusal { retry_after } => Progress::Refused(due, retry_after),
+        })
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -91,14 +102,18 @@ impl Connection {
         Ok(())
     }
 
-    fn complete(&self) -> io::Result<bool> {
+    /// What has come, once it is whole.
+    fn answer(&self) -> io::Result<Option<Answer>> {
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut head = httparse::Response::new(&mut fields);
         let parsed = head.parse(&self.received).map_err(|error| wrong(error.to_string()))?;
-        let httparse::Status::Complete(begin) = parsed else { return Ok(false) };
-        if head.code != Some(200) {
-            return Err(wrong(format!("status {}", head.code.unwrap_or_default())));
-        }
+        let httparse::Status::Complete(begin) = parsed else { return Ok(None) };
+        let names = |name: &str| head.headers.iter().any(|field| field.name.eq_ignore_ascii_case(name));
+        let answer = match head.code {
+            Some(200) => Answer::Good,
+            Some(503) => Answer::Refusal { retry_after: names("retry-after") },
+            other => return Err(wrong(format!("status {}", other.unwrap_or_default()))),
+        };
         let length = head
             .headers
             .iter()
@@ -107,7 +122,7 @@ impl Connection {
             .ok_or_else(|| wrong("an answer without content-length"))?;
         match self.received.len() - begin {
             there if there > length => Err(wrong("an answer longer than it says")),
-            there => Ok(there == length),
+            there => Ok((there == length).then_some(answer)),
         }
     }
 }

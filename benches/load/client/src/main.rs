@@ -1,11 +1,11 @@
-//! The client of `make bench-isolation` and `make bench-sleep`.
+//! The client of `make bench-isolation`, `make bench-sleep` and of the soak tests.
 //!
 //!     load-client open ADDRESS PATH SECONDS TIMEOUT CONNECTIONS RATE
 //!     load-client closed ADDRESS PATH SECONDS TIMEOUT CONNECTIONS
 //!
 //! `open` sends RATE requests a second on a schedule that no answer moves, so that a server that stands still is not
 //! spared the requests it would have got meanwhile; `closed` sends the next one when the last is answered. SECONDS and
-//! TIMEOUT are in seconds. Prints one line of JSON.
+//! TIMEOUT are in seconds. 503 is a refusal, any other status but 200 an error. Prints one line of JSON.
 
 mod client;
 mod connection;
