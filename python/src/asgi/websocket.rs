@@ -1,6 +1,5 @@
 //! One WebSocket session: `receive` and `send` for the application.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,8 +25,7 @@ use crate::event_loop::{LoopSide, LoopTask};
 use crate::exchanges::Exchange;
 use crate::refusal;
 
-/// Close codes that no frame carries: without a code, without a session.
-const NO_CODE: u16 = 1005;
+/// The code of an end without a close frame (RFC 6455, 7.1.5).
 const BROKEN: u16 = 1006;
 
 type HeaderFields = Vec<(HeaderName, HeaderValue)>;
@@ -68,7 +66,6 @@ impl LoopTask for WebSocketExchange {
                 messages: exchange.messages,
                 ended: false,
             }),
-            accepted: AtomicBool::new(false),
             gone: exchange.gone,
         });
         let awaitable = (|| {
@@ -118,7 +115,6 @@ struct Incoming {
 struct Channel {
     stage: Mutex<Stage>,
     incoming: AsyncMutex<Incoming>,
-    accepted: AtomicBool,
     gone: CancellationToken,
 }
 
@@ -159,7 +155,7 @@ impl Channel {
             return Event::Connect;
         }
         if incoming.ended {
-            return self.broken();
+            return broken();
         }
         let received = tokio::select! {
             biased;
@@ -170,15 +166,9 @@ impl Channel {
         let frame = received.map(|received| received.frame);
         incoming.ended = matches!(frame, None | Some(Frame::Close(..)));
         match frame {
-            None | Some(Frame::Close(BROKEN, _)) => self.broken(),
+            None | Some(Frame::Close(BROKEN, _)) => broken(),
             Some(frame) => Event::Frame(frame),
         }
-    }
-
-    /// The client is gone without a word. Of a session ASGI has the code of a close frame without one.
-    fn broken(&self) -> Event {
-        let code = if self.accepted.load(Ordering::Relaxed) { NO_CODE } else { BROKEN };
-        Event::Frame(Frame::Close(code, String::new()))
     }
 
     /// The first message: the decision.
@@ -215,7 +205,6 @@ impl Channel {
                 let (sender, opened) = oneshot::channel();
                 let _ = decide.send(Decision::Accept { subprotocol, headers, sender });
                 *stage = Stage::Accepting;
-                self.accepted.store(true, Ordering::Relaxed);
                 Ok(Some(opened))
             }
             First::Deny(response) => {
@@ -412,6 +401,11 @@ impl Ending for WebSocketEnding {
             Stage::Accepting | Stage::Closed => {}
         }
     }
+}
+
+/// The client is gone without a word.
+fn broken() -> Event {
+    Event::Frame(Frame::Close(BROKEN, String::new()))
 }
 
 /// Of a task whose end means nothing to anybody.
