@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 # So that a failed comparison shows both sides.
-pytest.register_assert_rewrite("harness.compare", "harness.journal", "harness.wire")
+pytest.register_assert_rewrite("harness.compare", "harness.journal", "harness.styles", "harness.wire")
 
 from harness.compare import Pair, serve_both  # noqa: E402
 from harness.journal import Journal, serve_journal  # noqa: E402

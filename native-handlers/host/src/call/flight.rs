@@ -49,10 +49,11 @@ impl Trial {
         let place = NonNull::from(Box::leak(memory)).cast::<Flight>();
         let deadline_ns = clock::deadline_ns(bound.deadline);
         let flight = place.as_ptr();
-        // SAFETY: each field is written once, in memory of this type; then all of them are there. Field by field, so that nothing
-        // is built elsewhere and copied there: least of all the room, of which only the kind is written. What `frame` borrows for
-        // longer than is true lies in the same memory, is not changed while it is there, and outlives the plugin's future,
-        // which `Drop` ends first. So does `bound`, see the field.
+        // Field by field, so that nothing is built elsewhere and copied there: least of all the room, of which only the kind is
+        // written.
+        // SAFETY: each field is written once, in memory of this type; then all of them are there. What `frame` borrows for longer
+        // than is true lies in the same memory, is not changed while it is there, and outlives the plugin's future, which `Drop`
+        // ends first. So does `bound`, see the field.
         unsafe {
             (&raw mut (*flight).future).write(BmFuture { data: ptr::null_mut(), poll: None, drop: None });
             (&raw mut (*flight).room).write(Room::new(future));
