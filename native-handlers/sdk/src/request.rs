@@ -112,14 +112,16 @@ impl<'r> Request<'r> {
 
     /// The first value of a header; `name` in any case.
     pub(crate) fn header(self, name: &str) -> Option<&'r [u8]> {
-        let get = host::table()?.header_get?;
-        let lower;
-        let name = if name.bytes().any(|b| b.is_ascii_uppercase()) {
-            lower = name.to_ascii_lowercase();
-            &lower
+        if name.bytes().any(|b| b.is_ascii_uppercase()) {
+            self.lower_header(&name.to_ascii_lowercase())
         } else {
-            name
-        };
+            self.lower_header(name)
+        }
+    }
+
+    /// The first value of a header whose name is in lower case, as the host wants it.
+    pub(crate) fn lower_header(self, name: &str) -> Option<&'r [u8]> {
+        let get = host::table()?.header_get?;
         let mut value = BmSlice::EMPTY;
         // SAFETY: the host's function with the context of this request, which is still borrowed.
         let result = unsafe { get(self.raw.ctx, BmSlice::borrow_str(name), &mut value) };

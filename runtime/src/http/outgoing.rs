@@ -48,8 +48,8 @@ pub(crate) struct Outgoing<G> {
     /// Dropped when the response has ended.
     guard: Option<G>,
     /// A body nobody wants to read any more; held so that the connection is closed instead of read to its
-    /// end.
-    _unread: Option<Incoming>,
+    /// end. In a box, as few responses have one and all are moved.
+    _unread: Option<Box<Incoming>>,
 }
 
 enum Part {
@@ -143,7 +143,7 @@ impl<G: Guard> Outgoing<G> {
             guard.connection_ends();
             head.head_mut().set_connection_type(ConnectionType::Close);
         }
-        head.set_body(Outgoing { size, part, guard: Some(guard), _unread: unread })
+        head.set_body(Outgoing { size, part, guard: Some(guard), _unread: unread.map(Box::new) })
     }
 }
 

@@ -32,12 +32,14 @@ pub struct Request {
     params: Params,
     body: Bytes,
     body_limit: usize,
+    /// What the head says of the body.
+    announced: Announced,
     connection: Option<Rc<Connection>>,
 }
 
 impl Request {
     pub(crate) fn new(
-        inner: actix_http::Request,
+        mut inner: actix_http::Request,
         connection: Option<Rc<Connection>>,
         body_limit: usize,
     ) -> Request {
@@ -45,7 +47,16 @@ impl Request {
         // Bytes that are not UTF-8 become U+FFFD, as they do in an ASGI scope.
         let decoded = memchr::memchr(b'%', raw.as_bytes())
             .map(|_| percent_decode_str(raw).decode_utf8_lossy().into_owned().into_boxed_str());
-        Request { inner, decoded, params: Params::default(), body: Bytes::new(), body_limit, connection }
+        let announced = announced(&mut inner);
+        Request {
+            inner,
+            decoded,
+            params: Params::default(),
+            body: Bytes::new(),
+            body_limit,
+            announced,
+            connection,
+        }
     }
 
     /// A request made by hand, for tests of handlers: `target` is path and query as sent.
@@ -96,7 +107,11 @@ impl Request {
 
     /// The first value of a header; `name` in lower case.
     pub fn header(&self, name: &str) -> Option<&HeaderValue> {
-        self.headers().get(name)
+        match name {
+            // Every JSON body is asked for it: a name that is known need not be looked up by its letters.
+            "content-type" => self.headers().get(header::CONTENT_TYPE),
+            _ => self.headers().get(name),
+        }
     }
 
     /// Calls `each` with every header field: names in lower case, in no certain order, but those of one name
@@ -262,35 +277,23 @@ impl Request {
         self.inner.take_payload()
     }
 
-    /// The body size the client declared.
-    pub(crate) fn content_length(&self) -> Option<u64> {
-        self.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+    /// The body size the client declared, of a request with a body.
+    pub(crate) fn declared_length(&self) -> Option<u64> {
+        match self.announced {
+            Announced::Length(length) => Some(length),
+            Announced::Unknown => content_length(self.headers()),
+            Announced::Nothing | Announced::Chunked => None,
+        }
     }
 
     /// Whether actix reads the body as a stream without an end, though no protocol switch may follow.
-    pub(crate) fn is_unframed(&mut self) -> bool {
-        if !self.has_payload() || self.headers().contains_key(header::TRANSFER_ENCODING) {
-            return false;
-        }
-        let is_upgrade = self
-            .headers()
-            .get_all(header::UPGRADE)
-            .any(|value| value.to_str().is_ok_and(|value| value.trim().eq_ignore_ascii_case("websocket")));
-        is_upgrade
-            || (*self.method() == Method::CONNECT && self.content_length().is_none_or(|length| length == 0))
+    pub(crate) fn is_unframed(&self) -> bool {
+        self.announced == Announced::Unknown
     }
 
     /// What the head says of the body, as the dispatcher understands it.
-    pub(crate) fn announced(&mut self) -> Announced {
-        if !self.has_payload() {
-            Announced::Nothing
-        } else if self.headers().contains_key(header::TRANSFER_ENCODING) {
-            Announced::Chunked
-        } else if self.is_unframed() {
-            Announced::Unknown
-        } else {
-            self.content_length().map_or(Announced::Nothing, Announced::Length)
-        }
+    pub(crate) fn announced(&self) -> Announced {
+        self.announced
     }
 
     /// Whether no other request may follow this one: the client has said so, or what follows may not be HTTP.
@@ -304,9 +307,35 @@ impl Request {
     }
 
     pub(crate) fn take_incoming(&mut self) -> Incoming {
-        let unframed = self.is_unframed().then(|| self.content_length().unwrap_or(0));
+        let unframed =
+            (self.is_unframed() && self.has_payload()).then(|| self.declared_length().unwrap_or(0));
         Incoming::new(self.take_payload(), self.connection.clone(), self.body_limit, unframed)
     }
+}
+
+/// What a head says of the body, as the dispatcher understands it.
+fn announced(request: &mut actix_http::Request) -> Announced {
+    if matches!(request.payload(), Payload::None) {
+        return Announced::Nothing;
+    }
+    let is_connect = *request.method() == Method::CONNECT;
+    let headers = &request.head().headers;
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        return Announced::Chunked;
+    }
+    let is_upgrade = headers
+        .get_all(header::UPGRADE)
+        .any(|value| value.to_str().is_ok_and(|value| value.trim().eq_ignore_ascii_case("websocket")));
+    match content_length(headers) {
+        _ if is_upgrade => Announced::Unknown,
+        None | Some(0) if is_connect => Announced::Unknown,
+        None => Announced::Nothing,
+        Some(length) => Announced::Length(length),
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    std::str::from_utf8(headers.get(header::CONTENT_LENGTH)?.as_bytes().trim_ascii()).ok()?.parse().ok()
 }
 
 /// A body that is there already.

@@ -38,25 +38,21 @@ pub(super) struct Later {
 pub(super) struct Reading {
     incoming: Option<Incoming>,
     body: Collected,
-    /// Present until the body is there.
-    next: Option<Next>,
+    /// Present until the body is there, as what follows it is.
+    request: Option<Request>,
+    exchange: Option<Exchange>,
+    then: Option<Then>,
     framing: Framing,
 }
 
 /// What follows when the body has been read.
-pub(super) struct Next {
-    pub(super) request: Request,
-    pub(super) exchange: Exchange,
-    pub(super) then: Then,
-}
-
 pub(super) enum Then {
     /// The handler, with the body.
     Handle(Routed),
     /// The handler, without the body.
     HandleWithoutBody(Routed),
     /// This answer.
-    Answer(Response),
+    Answer(Box<Response>),
 }
 
 impl Respond {
@@ -92,13 +88,20 @@ impl Respond {
     }
 
     /// Reads the body first.
-    pub(super) fn read(mut next: Next, framing: Framing) -> Respond {
-        let incoming = Some(next.request.take_incoming());
-        next.exchange.waits();
+    pub(super) fn read(
+        mut request: Request,
+        framing: Framing,
+        mut exchange: Exchange,
+        then: Then,
+    ) -> Respond {
+        let incoming = Some(request.take_incoming());
+        exchange.waits();
         Respond::Reading(Box::new(Reading {
             incoming,
             body: Collected::default(),
-            next: Some(next),
+            request: Some(request),
+            exchange: Some(exchange),
+            then: Some(then),
             framing,
         }))
     }
@@ -147,32 +150,36 @@ impl Later {
 }
 
 impl Reading {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Respond> {
-        let discard = !matches!(self.next, Some(Next { then: Then::Handle(_), .. }));
-        let failure: Option<Error> = loop {
-            let Some(incoming) = &mut self.incoming else { break None };
+    /// Reads on; gives what stands in the way of the body, when it has ended.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Error>> {
+        let discard = !matches!(self.then, Some(Then::Handle(_)));
+        loop {
+            let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
             match ready!(Pin::new(incoming).poll_next(cx)) {
                 Some(Ok(_)) if discard => {}
                 Some(Ok(chunk)) => self.body.push(chunk),
-                Some(Err(error)) => break Some(error),
-                None => break None,
+                Some(Err(error)) => return Poll::Ready(Some(error)),
+                None => return Poll::Ready(None),
             }
+        }
+    }
+
+    /// What follows. Request and exchange are taken one by one, because moving them is most of what this costs.
+    fn next(&mut self, failure: Option<Error>) -> Option<Respond> {
+        let then = self.then.take()?;
+        let exchange = self.exchange.take()?;
+        if let Some(error) = failure {
+            return Some(Respond::with(Response::from(&error), self.framing, exchange, self.incoming.take()));
+        }
+        let route = match then {
+            Then::Answer(response) => return Some(Respond::with(*response, self.framing, exchange, None)),
+            Then::Handle(route) => {
+                self.request.as_mut()?.set_body(std::mem::take(&mut self.body).finish());
+                route
+            }
+            Then::HandleWithoutBody(route) => route,
         };
-        let Some(Next { mut request, exchange, then }) = self.next.take() else {
-            return Poll::Ready(Respond::Ready(None));
-        };
-        let framing = self.framing;
-        Poll::Ready(match (failure, then) {
-            (Some(error), _) => {
-                Respond::with(Response::from(&error), framing, exchange, self.incoming.take())
-            }
-            (None, Then::Answer(response)) => Respond::with(response, framing, exchange, None),
-            (None, Then::HandleWithoutBody(route)) => Respond::handle(route, request, framing, exchange),
-            (None, Then::Handle(route)) => {
-                request.set_body(std::mem::take(&mut self.body).finish());
-                Respond::handle(route, request, framing, exchange)
-            }
-        })
+        Some(Respond::handle(route, self.request.take()?, self.framing, exchange))
     }
 }
 
@@ -186,8 +193,15 @@ impl Future for Respond {
                 Respond::Ready(framed) => framed.take(),
                 Respond::Later(later) => ready!(later.poll(cx)),
                 Respond::Reading(reading) => {
-                    *this = ready!(reading.poll(cx));
-                    continue;
+                    let failure = ready!(reading.poll(cx));
+                    match reading.next(failure) {
+                        Some(Respond::Ready(framed)) => framed,
+                        Some(next) => {
+                            *this = next;
+                            continue;
+                        }
+                        None => None,
+                    }
                 }
             };
             // Nobody polls a finished future again; if somebody did, waiting is all that is left.

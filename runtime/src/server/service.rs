@@ -12,7 +12,7 @@ use actix_service::{fn_service, Service, ServiceFactory};
 use std::net::SocketAddr;
 
 use super::exchange::{Exchange, Routed};
-use super::respond::{Next, Respond, Then};
+use super::respond::{Respond, Then};
 use super::worker::Worker;
 use crate::http::{
     header, Body, Connection, Framing, HeaderValue, Incoming, Method, Request, Response, Socket, StatusCode,
@@ -31,8 +31,8 @@ pub(super) async fn http(
     let config = worker.config();
     let (serving, expecting, pulse) = (worker.clone(), worker.clone(), worker.pulse().clone());
     let factory = HttpService::build()
-        .keep_alive(KeepAlive::from(config.keep_alive))
-        // The worker watches all heads, not the first one only.
+        // The worker watches idle connections, without a timer for each request, and all heads, not the first one only.
+        .keep_alive(if config.keep_alive.is_zero() { KeepAlive::Disabled } else { KeepAlive::Os })
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(LINGER)
         .h1_allow_half_closed(false)
@@ -78,7 +78,7 @@ pub(super) fn serve_on(
     let websocket = request.is_websocket();
     let answer = exchange.enter(table.edge(), &request);
     let has_body = !websocket && request.has_payload();
-    let too_large = has_body && request.content_length().is_some_and(|length| length > limit as u64);
+    let too_large = has_body && request.declared_length().is_some_and(|length| length > limit as u64);
     if too_large {
         exchange.record(&request, LaneKind::Native);
         let refusal = answer.unwrap_or_else(|| Response::from(&Incoming::too_large(limit)));
@@ -106,13 +106,13 @@ pub(super) fn serve_on(
     let then = match route.body {
         _ if !has_body => return Respond::handle(route, request, framing, exchange),
         BodyMode::Stream => return Respond::handle(route, request, framing, exchange),
-        BodyMode::BufferedUpTo(size) if request.content_length().is_none_or(|length| length > size) => {
+        BodyMode::BufferedUpTo(size) if request.declared_length().is_none_or(|length| length > size) => {
             return Respond::handle(route, request, framing, exchange)
         }
         BodyMode::Buffered | BodyMode::BufferedUpTo(_) => Then::Handle(route),
         BodyMode::Ignored => Then::HandleWithoutBody(route),
     };
-    Respond::read(Next { request, exchange, then }, framing)
+    Respond::read(request, framing, exchange, then)
 }
 
 /// Answers at once, or after the body when there is one.
@@ -124,7 +124,7 @@ fn answer_without_route(
     exchange: Exchange,
 ) -> Respond {
     if has_body {
-        Respond::read(Next { request, exchange, then: Then::Answer(response) }, framing)
+        Respond::read(request, framing, exchange, Then::Answer(Box::new(response)))
     } else {
         Respond::with(response, framing, exchange, None)
     }

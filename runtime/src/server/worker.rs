@@ -430,11 +430,12 @@ async fn aborted(order: &mut watch::Receiver<Order>) {
     }
 }
 
-/// Closes connections whose client takes too long over a head, a body or the response. actix-http has a
-/// deadline for the first head of a connection only.
+/// Closes connections that are idle for too long, or whose client takes too long over a head, a body or the response.
+/// actix-http has a deadline for the first head of a connection only, and starts a timer after each response.
 async fn reap_slow_clients(worker: Rc<Worker>) {
     let Config { head_timeout, body_timeout, keep_alive, .. } = *worker.config;
-    let tick = (head_timeout.min(body_timeout) / 4).clamp(Duration::from_millis(50), Duration::from_secs(1));
+    let shortest = head_timeout.min(body_timeout).min(keep_alive);
+    let tick = (shortest / 4).clamp(Duration::from_millis(50), Duration::from_secs(1));
     let ticks = |timeout: Duration| (timeout.as_millis() / tick.as_millis()) as u32 + 1;
     let (head_ticks, body_ticks, idle_ticks) = (ticks(head_timeout), ticks(body_timeout), ticks(keep_alive));
     let rests = idle_ticks > 4 * TICKS_BEFORE_REST;
@@ -451,6 +452,7 @@ async fn reap_slow_clients(worker: Rc<Worker>) {
                 Phase::Head(since) if now.wrapping_sub(since) > head_ticks => connection.time_head_out(),
                 Phase::Body(since) if now.wrapping_sub(since) > body_ticks => connection.time_body_out(),
                 Phase::Resting(since) if now.wrapping_sub(since) > idle_ticks => connection.time_out(),
+                Phase::Idle(since) if now.wrapping_sub(since) > idle_ticks => connection.hang_up(),
                 Phase::Idle(since) if rests && now.wrapping_sub(since) > TICKS_BEFORE_REST => {
                     connection.retire_dispatcher();
                 }

@@ -42,7 +42,7 @@ impl<'r, T: DeserializeOwned + JsonSchema> FromRequest<'r> for Json<T> {
             let missing = Item::missing(&[Step::from("body")], &Value::Null);
             return Err(Rejection::invalid(Source::Body, vec![missing]));
         }
-        if !is_json(request.header("content-type")) {
+        if !is_json(request.lower_header("content-type")) {
             return convert(&Value::Str(String::from_utf8_lossy(body).into_owned()), slot);
         }
         match sonic_rs::from_slice(body) {
@@ -132,6 +132,9 @@ fn not_json(error: JsonError) -> Rejection {
 /// Whether FastAPI reads a body of this content type as JSON.
 fn is_json(content_type: Option<&[u8]>) -> bool {
     let Some(value) = content_type else { return false };
+    if value == b"application/json" {
+        return true;
+    }
     let media_type = value.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
     if media_type.eq_ignore_ascii_case(b"application/json") {
         return true;
