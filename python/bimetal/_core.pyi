@@ -352,9 +352,9 @@ def dumps(value: Any) -> bytes:
 def loads(data: bytes) -> Any:
     """What `json.loads` gives for `data`."""
 
-def gains(routes: Sequence[tuple[bool, int, float, float]]) -> list[str | None]:
+def gains(routes: Sequence[tuple[bool, int, float, float, float]]) -> list[str | None]:
     """For each of all routes why it would gain from Rust, if it would: (native already, requests, seconds outside and
-    inside the handler).
+    inside the handler, and for how many of these its thread was on a core).
     """
 
 def set_log(level: str, format: str, access_format: str | None = None) -> None:

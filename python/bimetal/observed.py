@@ -47,6 +47,8 @@ class Observed:
     status: dict[str, int] = field(default_factory=dict)
     #: The total of each phase that the lane has: queue, interpreter_wait, handler, serialise.
     phases: dict[str, float] = field(default_factory=dict)
+    #: Seconds for which the handler's thread was on a core, and the number of requests for which that was measured.
+    measured: tuple[float, int] = (0.0, 0)
     #: How many requests took at most so long.
     buckets: dict[float, int] = field(default_factory=dict)
     #: Why it would gain from Rust; None where it would not.
@@ -65,6 +67,12 @@ class Observed:
     def inside(self) -> float:
         """In the handler."""
         return self.phases.get("handler", 0.0)
+
+    @property
+    def computed(self) -> float:
+        """In the handler, with its thread on a core: estimated from the requests for which that was measured."""
+        seconds, count = self.measured
+        return seconds / count * self.requests if count else 0.0
 
     def quantile(self, share: float) -> float | None:
         """What this share of the requests took at most, as Prometheus' `histogram_quantile` has it."""
@@ -105,8 +113,8 @@ def as_json(routes: Sequence[Observed]) -> list[dict[str, Any]]:
     """The routes for programs, by the time spent.
 
     Each is `{"path": str, "method": str, "lane": str, "handler": str or null, "requests": int, "status": {"2xx": int},
-    "outside": float, "inside": float, "phases": {"queue": float}, "p50": float, "p99": float, "gain": str or null}`,
-    times in seconds.
+    "outside": float, "inside": float, "computed": float, "phases": {"queue": float}, "p50": float, "p99": float,
+    "gain": str or null}`, times in seconds.
     """
     return [
         {
@@ -118,6 +126,7 @@ def as_json(routes: Sequence[Observed]) -> list[dict[str, Any]]:
             "status": route.status,
             "outside": route.outside,
             "inside": route.inside,
+            "computed": route.computed,
             "phases": route.phases,
             "p50": route.quantile(0.5),
             "p99": route.quantile(0.99),
@@ -148,7 +157,9 @@ def print_observed(routes: Sequence[Observed], file: IO[str] | None = None) -> N
 
 def _judge(routes: Sequence[Observed]) -> None:
     """Names the routes on Python lanes that would gain most."""
-    spent = [(route.lane == "native", route.requests, route.outside, route.inside) for route in routes]
+    spent = [
+        (route.lane == "native", route.requests, route.outside, route.inside, route.computed) for route in routes
+    ]
     for route, gain in zip(routes, gains(spent), strict=True):
         route.gain = gain
 
@@ -185,6 +196,10 @@ def _read(text: str) -> list[Observed]:
             route.status[labels["status"]] = int(value)
         elif name == "bimetal_request_duration_seconds_bucket":
             route.buckets[float(labels["le"])] += int(value)
+        elif name == "bimetal_handler_cpu_seconds_sum":
+            route.measured = (float(value), route.measured[1])
+        elif name == "bimetal_handler_cpu_seconds_count":
+            route.measured = (route.measured[0], int(value))
         elif match := re.fullmatch(r"bimetal_(queue|interpreter_wait|handler|serialise)_seconds_sum", name):
             route.phases[match[1]] = float(value)
     return list(routes.values())

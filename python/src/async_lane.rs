@@ -7,6 +7,7 @@ use bimetal_runtime::lane::Refusal;
 use pyo3::prelude::*;
 
 use crate::call::{begin, Begun, Call, Reply};
+use crate::cpu_time::Meter;
 use crate::drive::{drive, Ending};
 use crate::event_loop::{LoopSide, LoopTask};
 
@@ -21,7 +22,8 @@ impl LoopTask for AsyncCall {
         let number = call.route;
         match begin(py, &routes[number], call, Some(side)) {
             Begun::Called(coroutine, reply) => {
-                drive(py, side, coroutine, Box::new(AsyncEnding { route: number, reply }));
+                let ending = Box::new(AsyncEnding { route: number, reply });
+                drive(py, side, coroutine, Meter::sampled(), ending);
             }
             Begun::Operation => {}
         }

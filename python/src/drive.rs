@@ -11,6 +11,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::awaitable::{step, Step};
+use crate::cpu_time::Meter;
 use crate::event_loop::LoopSide;
 
 /// What happens when the coroutine has ended. Dropped unused when it never does: the loop was closed.
@@ -21,11 +22,12 @@ pub(crate) trait Ending: Send {
     fn end(self: Box<Self>, py: Python<'_>, side: &Arc<LoopSide>, result: PyResult<Py<PyAny>>);
 }
 
-/// Runs `awaitable` as a task of the loop; `ending` gets its result. On the loop's thread.
+/// Runs `awaitable` as a task of the loop; `ending` gets its result. On the loop's thread. `meter` is that of the request.
 pub(crate) fn drive(
     py: Python<'_>,
     side: &Arc<LoopSide>,
     awaitable: PyResult<Bound<'_, PyAny>>,
+    meter: Meter,
     ending: Box<dyn Ending>,
 ) {
     let coroutine = match awaitable.and_then(|awaitable| coroutine(&awaitable)) {
@@ -41,6 +43,7 @@ pub(crate) fn drive(
             number: Mutex::new(None),
             waits: AtomicBool::new(!side.is_eager()),
             breadcrumb: Breadcrumb::current(),
+            meter,
         },
     );
     let started = drive.and_then(|drive| {
@@ -76,6 +79,7 @@ struct Drive {
     waits: AtomicBool,
     /// The route it runs for.
     breadcrumb: Breadcrumb,
+    meter: Meter,
 }
 
 impl Drive {
@@ -123,8 +127,10 @@ impl Drive {
             }
         }
         self.side.step(py, || {
-            let result = self.breadcrumb.during(|| step(self.coroutine.bind(py)));
-            self.take_step(py, result)
+            self.meter.during(|| {
+                let result = self.breadcrumb.during(|| step(self.coroutine.bind(py)));
+                self.take_step(py, result)
+            })
         })
     }
 

@@ -30,6 +30,7 @@ mod awaitable;
 mod breadcrumb;
 mod call;
 mod context;
+mod cpu_time;
 mod drive;
 mod edge;
 mod engine;
@@ -79,8 +80,9 @@ fn loads(py: Python<'_>, data: &[u8]) -> PyResult<Py<PyAny>> {
 
 /// For each of all routes, by what `bimetal_runtime::metrics::Spent` has, why it would gain from Rust.
 #[pyfunction]
-fn gains(routes: Vec<(bool, u64, f64, f64)>) -> Vec<Option<String>> {
-    let spent = |(native, requests, outside, inside)| Spent { native, requests, outside, inside };
+fn gains(routes: Vec<(bool, u64, f64, f64, f64)>) -> Vec<Option<String>> {
+    let spent =
+        |(native, requests, outside, inside, computed)| Spent { native, requests, outside, inside, computed };
     bimetal_runtime::metrics::gains(&routes.into_iter().map(spent).collect::<Vec<_>>())
 }
 

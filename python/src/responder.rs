@@ -7,6 +7,7 @@ use bimetal_runtime::metrics::{Phase, Phases};
 use bimetal_runtime::Response;
 use tokio::sync::oneshot;
 
+use crate::cpu_time;
 use crate::refusal;
 
 /// Answers one request, once. Dropped without an answer, the client gets a 500.
@@ -93,6 +94,9 @@ impl Responder {
                 if let Some(duration) = duration {
                     phases.set(phase, duration);
                 }
+            }
+            if let Some(computed) = cpu_time::so_far() {
+                phases.set_computed(computed.saturating_sub(serialise.unwrap_or_default()));
             }
             response.phases = Some(Box::new(phases));
         }

@@ -22,6 +22,7 @@ use crate::asgi::message::{header_fields, to_bytes};
 use crate::asgi::scope;
 use crate::awaitable::{step, Step};
 use crate::call::{argument, encode_value, Place, Reply};
+use crate::cpu_time::Meter;
 use crate::drive::drive;
 use crate::event_loop::{LoopSide, LoopTask};
 use crate::json;
@@ -107,7 +108,7 @@ fn start<'py>(
     };
     let coroutine = operation(call.clone());
     match (place, coroutine) {
-        (Some(side), coroutine) => drive(py, side, coroutine, Box::new(ending)),
+        (Some(side), coroutine) => drive(py, side, coroutine, Meter::sampled(), Box::new(ending)),
         (None, Ok(coroutine)) => match step(&coroutine) {
             Ok(Step::Returned(value)) => ending.ended(py, Ok(value)),
             Err(error) => ending.ended(py, Err(error)),
@@ -138,7 +139,8 @@ struct Moved {
 
 impl LoopTask for Moved {
     fn start(self: Box<Self>, py: Python<'_>, side: &Arc<LoopSide>, _taken: Instant) {
-        drive(py, side, Ok(self.coroutine.into_bound(py)), Box::new(self.ending));
+        // What it has computed on its runner is not known here.
+        drive(py, side, Ok(self.coroutine.into_bound(py)), Meter::off(), Box::new(self.ending));
     }
 
     fn refuse(self: Box<Self>, _why: Refusal) {

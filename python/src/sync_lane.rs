@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use crate::application::Application;
 use crate::call::{begin, Begun, Call};
 use crate::context::in_empty_context;
+use crate::cpu_time::Meter;
 use crate::interpreter;
 use crate::thread_call::ThreadCall;
 
@@ -73,9 +74,11 @@ fn run(py: Python<'_>, application: &Application, call: Call) {
     let routes = application.routes();
     let number = call.route;
     let route = &routes[number];
-    let ran = in_empty_context(py, |py| match begin(py, route, call, None) {
-        Begun::Called(result, reply) => reply.result(py, route, number, None, result),
-        Begun::Operation => {}
+    let ran = Meter::sampled().during(|| {
+        in_empty_context(py, |py| match begin(py, route, call, None) {
+            Begun::Called(result, reply) => reply.result(py, route, number, None, result),
+            Begun::Operation => {}
+        })
     });
     if let Err(error) = ran {
         error.write_unraisable(py, None);

@@ -239,10 +239,34 @@ def test_observed_routes() -> None:
     assert ["GET", "/sync/works", "sync", "3"] in [line.split()[:4] for line in lines]
 
 
+def test_handlers_that_compute_are_told_from_those_that_wait() -> None:
+    computing = ["/sync/computes", "/async/computes", "/sync/computes/behind"]
+    with start_bimetal("timing:app") as server:
+        server.wait_ready()
+        with Connection(server.port) as connection:
+            for number in range(60):
+                waiting = ["/sync/works", "/async/works"] if number < 12 else []
+                for path in [*computing, *waiting]:
+                    assert connection.request("GET", path).status == 200
+        found = {str(route["path"]): route for route in observed("--observed", f"http://127.0.0.1:{server.port}")}
+        measured = metrics(server.port)
+    for path in computing:
+        gain = found[path]["gain"]
+        assert isinstance(gain, str) and gain.startswith("its handler computes for "), (path, found[path])
+        assert float(str(found[path]["computed"])) > 0
+        lane = "async" if path.startswith("/async") else "sync"
+        assert 1 <= measured[f"bimetal_handler_cpu_seconds_count{{{labels(path, lane)}}}"] < 60
+    for path in ["/sync/works", "/async/works"]:
+        assert found[path]["gain"] is None, found[path]
+        assert float(str(found[path]["computed"])) < float(str(found[path]["inside"])) / 10
+
+
 def _figures(path: str, lane: str, requests: int, **phases: float) -> str:
     """What `/metrics` would say of a route: half of its requests take up to 50 ms, the others up to 100 ms."""
     of_route = labels(path, lane)
     lines = [f"bimetal_{phase}_seconds_sum{{{of_route}}} {seconds}" for phase, seconds in phases.items()]
+    if "handler_cpu" in phases:
+        lines.append(f"bimetal_handler_cpu_seconds_count{{{of_route}}} {requests // 10}")
     for bound, count in [("0.05", requests // 2), ("0.1", requests), ("+Inf", requests)]:
         lines.append(f'bimetal_request_duration_seconds_bucket{{{of_route},status="2xx",le="{bound}"}} {count}')
     lines.append(f'bimetal_request_duration_seconds_count{{{of_route},status="2xx"}} {requests}')
@@ -255,6 +279,7 @@ def test_which_routes_would_gain() -> None:
             _figures("/waits", "sync", 100, queue=5.0, interpreter_wait=2.0, handler=2.0, serialise=1.0),
             _figures("/works", "async", 100, queue=2.0, handler=9.0),
             _figures("/native", "native", 100, handler=1.0),
+            _figures("/computes", "sync", 100, queue=1.0, handler=3.0, handler_cpu=0.2),
             _figures("/small", "sync", 100, queue=0.2, handler=0.1),
             _figures("/rare", "sync", 9, queue=5.0, handler=0.1),
         ]
@@ -275,7 +300,8 @@ def test_which_routes_would_gain() -> None:
         found = {route.path: route for route in observe(f"127.0.0.1:{server.server_port}", [])}
         thread.join()
     assert {path: route.gain for path, route in found.items() if route.gain} == {
-        "/waits": "80% of its time is outside the handler"
+        "/waits": "80% of its time is outside the handler",
+        "/computes": "its handler computes for 50% of its time",
     }
     waits = found["/waits"]
     assert (waits.outside, waits.inside, waits.requests) == (8.0, 2.0, 100)

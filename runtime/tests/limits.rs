@@ -7,7 +7,7 @@ use std::io::{ErrorKind as Io, Read, Write};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bimetal_runtime::http::{Method, StatusCode};
 use bimetal_runtime::{Answer, BodyMode, Config, ErrorKind, Response, Running, Server};
@@ -252,4 +252,32 @@ fn the_largest_limits_are_kept() {
     assert_eq!(client.reply().status, 200);
     client.send(format!("GET / HTTP/1.1\r\nhost: t\r\n{}\r\n", "a: b\r\n".repeat(95)));
     assert_eq!(client.reply().status, 200);
+}
+
+#[test]
+fn an_idle_connection_is_closed_when_its_time_is_over_and_not_before() {
+    // One that may rest before, and one that may not.
+    for keep_alive in [Duration::from_millis(400), Duration::from_millis(120)] {
+        let (server, _) = counting(Config { keep_alive, ..Config::default() });
+        let mut client = Client::connect(server.local_addr());
+        for _ in 0..3 {
+            client.send(GET);
+            assert_eq!(client.reply().status, 200);
+            std::thread::sleep(keep_alive / 4);
+        }
+        let since = Instant::now();
+        client.send(GET);
+        assert_eq!(client.reply().header("connection"), None);
+        client.assert_ended();
+        assert!(since.elapsed() >= keep_alive, "closed after {:?}", since.elapsed());
+    }
+}
+
+#[test]
+fn without_keep_alive_each_response_ends_its_connection() {
+    let (server, _) = counting(Config { keep_alive: Duration::ZERO, ..Config::default() });
+    let mut client = Client::connect(server.local_addr());
+    client.send(GET);
+    assert_eq!(client.reply().header("connection"), Some("close"));
+    client.assert_ended();
 }

@@ -23,6 +23,7 @@ use super::message::{unexpected, Message};
 use super::scope;
 use crate::application::Application;
 use crate::awaitable::{nothing, pending, ready, Awaitable, Outcome};
+use crate::cpu_time::Meter;
 use crate::drive::{drive, Ending};
 use crate::event_loop::{LoopSide, LoopTask};
 use crate::exchanges::Exchange;
@@ -70,7 +71,7 @@ impl LoopTask for HttpExchange {
         let channel = Channel::new(&exchange.head, exchange.incoming, exchange.respond, exchange.gone);
         let awaitable = call(py, side, &application, &exchange.head, &channel);
         let ending = HttpEnding::new(application, channel, exchange.head.into(), exchange.running);
-        drive(py, side, awaitable, Box::new(ending));
+        drive(py, side, awaitable, Meter::sampled(), Box::new(ending));
     }
 
     fn refuse(self: Box<Self>, why: Refusal) {

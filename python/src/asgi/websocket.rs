@@ -20,6 +20,7 @@ use super::message::{to_bytes, unexpected, Message};
 use super::scope;
 use crate::application::Application;
 use crate::awaitable::{nothing, pending, Awaitable, Outcome};
+use crate::cpu_time::Meter;
 use crate::drive::{drive, Ending};
 use crate::event_loop::{LoopSide, LoopTask};
 use crate::exchanges::Exchange;
@@ -78,7 +79,7 @@ impl LoopTask for WebSocketExchange {
         })();
         let ending =
             WebSocketEnding { application, channel, head: exchange.head, _running: exchange.running };
-        drive(py, side, awaitable, Box::new(ending));
+        drive(py, side, awaitable, Meter::off(), Box::new(ending));
     }
 
     fn refuse(self: Box<Self>, why: Refusal) {
@@ -396,7 +397,8 @@ impl Ending for WebSocketEnding {
                     let _ = sender.send(close).await;
                     Box::new(|py: Python<'_>| Ok(py.None())) as Outcome
                 });
-                drive(py, side, sent.map(|sent| sent.into_bound(py).into_any()), Box::new(Ended));
+                let sent = sent.map(|sent| sent.into_bound(py).into_any());
+                drive(py, side, sent, Meter::off(), Box::new(Ended));
             }
             Stage::Accepting | Stage::Closed => {}
         }

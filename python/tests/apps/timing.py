@@ -47,6 +47,26 @@ async def async_works():
     return {}
 
 
+def compute() -> dict[str, int]:
+    return {"sum": sum(range(300_000))}
+
+
+@app.get("/sync/computes")
+def sync_computes():
+    return compute()
+
+
+@app.get("/async/computes")
+async def async_computes():
+    await asyncio.sleep(0)
+    return compute()
+
+
+@app.get("/sync/computes/behind", dependencies=[Depends(lambda: None)])
+def sync_computes_behind():
+    return compute()
+
+
 def sleepy():
     time.sleep(WORK)
 

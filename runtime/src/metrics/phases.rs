@@ -46,6 +46,8 @@ impl Phase {
 pub struct Phases {
     /// Nanoseconds, and one more.
     nanos: [Option<NonZeroU64>; Phase::ALL.len()],
+    /// Of the handler's, how many its thread was on a core, and one more.
+    computed: Option<NonZeroU64>,
 }
 
 impl Phases {
@@ -61,6 +63,15 @@ impl Phases {
     /// How long a phase took; `None` where the lane does not have it.
     pub fn get(&self, phase: Phase) -> Option<Duration> {
         self.nanos(phase).map(Duration::from_nanos)
+    }
+
+    /// Notes for how much of the handler's time its thread was on a core, where that was measured.
+    pub fn set_computed(&mut self, duration: Duration) {
+        self.computed = NonZeroU64::new(nanos(duration).saturating_add(1));
+    }
+
+    pub(super) fn computed_nanos(&self) -> Option<u64> {
+        self.computed.map(|nanos| nanos.get() - 1)
     }
 
     pub(super) fn nanos(&self, phase: Phase) -> Option<u64> {

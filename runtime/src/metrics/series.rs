@@ -86,6 +86,8 @@ pub struct RouteTimes {
     pub durations: [Observed; StatusClass::ALL.len()],
     /// How long their phases took, in the order of [`Phase::ALL`].
     pub phases: [Observed; Phase::ALL.len()],
+    /// For how long the thread of the handler was on a core, of the requests for which that was measured.
+    pub computed: Observed,
 }
 
 /// One I/O worker's part. Only that worker writes it; it has cache lines of its own.
@@ -94,6 +96,7 @@ pub struct RouteTimes {
 struct Part {
     durations: [Histogram; StatusClass::ALL.len()],
     phases: [Histogram; Phase::ALL.len()],
+    computed: Histogram,
 }
 
 /// The histograms of one route's requests with one method, allocated when the route is published.
@@ -114,6 +117,9 @@ impl Series {
                 part.phases[phase as usize].observe(nanos);
             }
         }
+        if let Some(nanos) = phases.computed_nanos() {
+            part.computed.observe(nanos);
+        }
     }
 
     /// Notes the end of a request that has taken so many nanoseconds.
@@ -128,6 +134,7 @@ impl Series {
             lane: self.lane,
             durations: Default::default(),
             phases: Default::default(),
+            computed: Observed::default(),
         };
         for part in &self.parts {
             for (total, histogram) in times.durations.iter_mut().zip(&part.durations) {
@@ -136,6 +143,7 @@ impl Series {
             for (total, histogram) in times.phases.iter_mut().zip(&part.phases) {
                 histogram.add_to(total);
             }
+            part.computed.add_to(&mut times.computed);
         }
         times
     }

@@ -17,6 +17,8 @@ struct Series {
     /// By upper bound, as it is written, in the order of the bounds; each with all that are smaller.
     buckets: Vec<(String, f64)>,
     phases: BTreeMap<&'static str, f64>,
+    /// What was measured of the handler's computing: seconds, and for how many requests.
+    computed: (f64, f64),
 }
 
 /// The phases of requests, and whether they are the handler's own.
@@ -102,6 +104,8 @@ impl Series {
                     None => self.buckets.push((bound.to_owned(), value)),
                 }
             }
+            "bimetal_handler_cpu_seconds_sum" => self.computed.0 += value,
+            "bimetal_handler_cpu_seconds_count" => self.computed.1 += value,
             name => {
                 if let Some((_, phase)) = PHASES.iter().find(|(metric, _)| *metric == name) {
                     *self.phases.entry(phase).or_default() += value;
@@ -112,11 +116,13 @@ impl Series {
 
     fn spent(&self) -> Spent {
         let phase = |name| self.phases.get(name).copied().unwrap_or_default();
+        let requests = self.statuses.values().sum::<f64>() as u64;
         Spent {
             native: self.lane == "native",
-            requests: self.statuses.values().sum::<f64>() as u64,
+            requests,
             outside: phase("queue") + phase("interpreter_wait") + phase("serialise"),
             inside: phase("handler"),
+            computed: Spent::estimate(requests, self.computed.0, self.computed.1),
         }
     }
 

@@ -191,6 +191,13 @@ fn of_routes(text: &mut String, times: &[RouteTimes]) {
             }
         }
     }
+    let name = "bimetal_handler_cpu_seconds";
+    head(text, name, "histogram", "In the handler on a core, of one request in 17 on Python's lanes.");
+    for times in times {
+        if times.computed.count() > 0 {
+            durations(text, name, &labels(times), &times.computed);
+        }
+    }
 }
 
 /// What went wrong in native handlers.
