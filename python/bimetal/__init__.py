@@ -1,6 +1,7 @@
 """Bimetal: a FastAPI application on a Rust server, with hot routes in native Rust.
 
 - `Bimetal`: a subclass of `fastapi.FastAPI` with native routes and plugins; `APIRouter` likewise.
+- `Cache`: what a route asks of the response cache; `cached` gives one to routes of plain FastAPI.
 - `native`: binds a native handler under any decorator of plain FastAPI.
 - `Server`: serves any ASGI application, in a thread of its own or on the main thread.
 - `bimetal.testing`: a `TestClient` that talks to the real server over a socket.
@@ -29,6 +30,7 @@ from bimetal import errors
 from bimetal._core import build_info
 from bimetal.app import Bimetal
 from bimetal.binding import native
+from bimetal.caching import Cache, cached
 from bimetal.errors import BimetalError, BindError, PluginError, RouteError
 from bimetal.routing import APIRouter
 from bimetal.server import Server
@@ -40,10 +42,12 @@ __all__ = [
     "Bimetal",
     "BimetalError",
     "BindError",
+    "Cache",
     "PluginError",
     "RouteError",
     "Server",
     "__version__",
+    "cached",
     "errors",
     "native",
 ]

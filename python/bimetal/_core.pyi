@@ -189,6 +189,15 @@ class Engine:
     def publish(self, rebound: Rebound) -> None:
         """Serve by these routes from now on, in one step; requests in flight finish on the old ones."""
 
+    def invalidate(self, kind: Literal["all", "path", "pattern", "name", "tag"], text: str) -> None:
+        """Make cached answers invalid, those in the making as well, here and in other worker processes.
+
+        Raises BimetalError where the other processes cannot be told.
+        """
+
+    def cache_stats(self) -> dict[str, Any]:
+        """What the response cache has counted; see `bimetal.caching.ResponseCache.stats`."""
+
     def attach(
         self,
         loop: asyncio.AbstractEventLoop,

@@ -10,6 +10,7 @@ import fastapi
 from typing_extensions import Unpack
 
 from bimetal.binding import PluginChange
+from bimetal.caching import ResponseCache
 from bimetal.options import ApplicationOptions, Limits
 from bimetal.plugins import Plugin, Plugins
 from bimetal.routing import NativeRoutes
@@ -55,6 +56,8 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
         plugin_init_timeout: float = 30.0,
         **options: Unpack[ApplicationOptions],
     ) -> None:
+        #: What the routes with `cache=` have answered.
+        self.cache = self._response_cache = ResponseCache()
         self.plugins = Plugins(plugins, installed=installed_plugins)
         self.plugins.init_timeout = plugin_init_timeout
         if plugin_hashes is not None:

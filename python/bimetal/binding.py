@@ -104,6 +104,13 @@ def bind(
             'C or C++ (any library with the plugin interface), "python" for an ordinary one'
         )
     _check_stub(function)
+    copy = copy_of(function)
+    copy.__dict__[_MARK] = make_binding(name or function.__name__, fallback, bypass or (), shadow)
+    return copy
+
+
+def copy_of(function: types.FunctionType) -> Any:
+    """The same function once more, for marks that belong to one route."""
     copy = types.FunctionType(
         function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
     )
@@ -118,7 +125,6 @@ def bind(
     copy.__dict__.update(function.__dict__)
     if hasattr(function, "__type_params__"):
         copy.__type_params__ = function.__type_params__  # type: ignore[attr-defined]
-    copy.__dict__[_MARK] = make_binding(name or function.__name__, fallback, bypass or (), shadow)
     return copy
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import params
 from fastapi.routing import APIRoute, APIRouter
@@ -14,6 +14,9 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from typing_extensions import TypedDict
+
+if TYPE_CHECKING:
+    from bimetal.caching import Cache
 
 
 class NativeOptions(TypedDict, total=False):
@@ -30,6 +33,8 @@ class NativeOptions(TypedDict, total=False):
     bypass: Sequence[str] | None
     #: The share of live GET requests, 0 to 1, that the function's body answers as well, to be compared.
     shadow: float | None
+    #: The response cache in front of the handler: a `bimetal.Cache`, or how long an answer is fresh, in seconds.
+    cache: Cache | float | None
 
 
 class OperationOptions(NativeOptions, total=False):
@@ -199,6 +204,8 @@ class Limits(Listening, total=False):
     max_queue_age: float
     #: How long a native handler of kind `async` or `blocking` may take; beyond it the answer is 504.
     native_timeout: float
+    #: The response cache of the routes that ask for one, with what entries take besides their bodies; 0: none.
+    cache_size: int
 
 
 class Settings(Limits, total=False):

@@ -9,6 +9,7 @@ import fastapi
 from typing_extensions import Unpack
 
 from bimetal.binding import bind
+from bimetal.caching import with_cache
 from bimetal.options import NativeOptions, OperationOptions, RouteOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -17,7 +18,7 @@ _NATIVE_OPTIONS = tuple(NativeOptions.__annotations__)
 
 
 class NativeRoutes:
-    """FastAPI's route decorators with `handler_type`, `native`, `fallback`, `bypass` and `shadow` added.
+    """FastAPI's route decorators with `handler_type`, `native`, `fallback`, `bypass`, `shadow` and `cache` added.
 
     A base class to stand before `fastapi.FastAPI` or `fastapi.APIRouter`.
     """
@@ -61,14 +62,14 @@ class NativeRoutes:
     def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Unpack[RouteOptions]) -> None:
         """Add an operation without a decorator; see `fastapi.FastAPI.add_api_route`."""
         own, rest = _split(options)
-        cast(Any, super()).add_api_route(path, bind(endpoint, **own), **rest)
+        cast(Any, super()).add_api_route(path, _bound(endpoint, own), **rest)
 
     def _operation(self, decorator: str, path: str, options: Any) -> Callable[[F], F]:
         own, rest = _split(options)
         register = getattr(super(), decorator)(path, **rest)
 
         def decorate(function: F) -> F:
-            register(bind(function, **own))
+            register(_bound(function, own))
             return function
 
         return decorate
@@ -93,6 +94,14 @@ class APIRouter(NativeRoutes, fastapi.APIRouter):  # type: ignore[misc]  # the o
         app.include_router(router)
         ```
     """
+
+
+def _bound(function: Any, own: dict[str, Any]) -> Any:
+    """The function to give to FastAPI."""
+    options = dict(own)
+    cache = options.pop("cache")
+    bound = bind(function, **options)
+    return bound if cache is None else with_cache(bound, cache)
 
 
 def _split(options: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -314,6 +314,13 @@ limit_options = _together(
         help="Compress WebSocket messages for clients that offer it.",
     ),
     click.option(
+        "--cache-size",
+        default=67108864,
+        show_default=True,
+        type=click.IntRange(0),
+        help="The response cache of the routes that ask for one, bytes; 0 leaves it out.",
+    ),
+    click.option(
         "--native-timeout", default=30.0, show_default=True, type=float, help="For native handlers that wait, seconds."
     ),
     click.option(

@@ -21,6 +21,7 @@ from bimetal import serving
 from bimetal._core import Engine, Rebound, Reload, WorkerLink, set_log
 from bimetal.address import parse_address
 from bimetal.binding import HandlerInfo, PluginChange
+from bimetal.caching import ResponseCache
 from bimetal.compile import Compilation, RoutePlan, versions
 from bimetal.compile.application import edge
 from bimetal.compile.edge import Recognised
@@ -129,6 +130,9 @@ class Server:
         if plugin_init_timeout is not None:
             self._plugins.init_timeout = plugin_init_timeout
         self._plugins.installed = self._plugins.installed and installed_plugins
+        cache = getattr(app, "_response_cache", None)
+        #: What the routes with a cache have answered; of a `Bimetal` its own `cache`.
+        self.cache = cache if isinstance(cache, ResponseCache) else ResponseCache()
         self._admin = parse_address(admin) if admin is not None else None
         self._otel = limits.pop("otel", False)
         self._telemetry: Telemetry | None = None
@@ -428,6 +432,7 @@ class Server:
         try:
             self._set_routes(engine)
         except BaseException:
+            self.cache.end(engine)
             engine.close()
             raise
         self._engine = engine
@@ -444,6 +449,8 @@ class Server:
             engine.describe_routes(json.dumps(as_json(self.plans)))
         if isinstance(self.entry, EntryPoint):
             self.entry.use(self.edge)
+        root_path = "" if self._root_path else getattr(self.app, "root_path", "") or self._scope_root_path
+        self.cache.begin(engine, root_path, self.plans)
 
     def _run_thread(self, ready: threading.Event) -> None:
         try:
@@ -470,6 +477,7 @@ class Server:
         finally:
             self._loop = None
             serving.end(loop)
+            self.cache.end(engine)
             self._final_stats = self._stats(engine)
             with self._plugins.lock:
                 self._plugins.not_served_by(self)

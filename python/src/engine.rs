@@ -23,6 +23,7 @@ use crate::asgi::handler::AsgiHandler;
 use crate::asgi::lifespan;
 use crate::asgi::scope::LastAddress;
 use crate::awaitable::{pending, Awaitable, Outcome};
+use crate::caching::ServerCache;
 use crate::edge::EdgeLayer;
 use crate::errands;
 use crate::errors::{at_route, from_runtime, BimetalError};
@@ -52,6 +53,7 @@ pub(crate) struct Engine {
     lanes: Mutex<Option<Arc<Lanes>>>,
     exchanges: Arc<Exchanges>,
     shadow: Arc<ShadowQueue>,
+    cache: ServerCache,
     readiness: Readiness,
     /// For native handlers that call routes of this server.
     handle: ServerHandle,
@@ -109,6 +111,7 @@ impl Engine {
             max_queue,
             max_queue_age,
             native_timeout,
+            cache_size,
             ahead,
             probes,
             dashboard,
@@ -161,7 +164,16 @@ impl Engine {
         let lanes = Arc::new(lanes);
         let readiness = Readiness::default();
         let link = link.map(|link| link.get().link());
-        let vitals = Vitals::new(readiness.clone(), &lanes, handle.clone(), thresholds, link, dropped_spans);
+        let cache = ServerCache::new(cache_size, link.clone());
+        let vitals = Vitals::new(
+            readiness.clone(),
+            &lanes,
+            handle.clone(),
+            thresholds,
+            link,
+            dropped_spans,
+            cache.store().cloned(),
+        );
         if let Some(link) = &vitals.link {
             let telling = Arc::clone(&vitals);
             link.tell_by(Box::new(move || telling.tell()));
@@ -179,6 +191,7 @@ impl Engine {
             lanes: Mutex::new(Some(lanes)),
             exchanges,
             shadow: Arc::new(ShadowQueue::new()),
+            cache,
             readiness,
             handle,
             probes: AtomicUsize::new(0),
@@ -237,12 +250,14 @@ impl Engine {
             handler: Arc::clone(&asgi),
         };
         let (mut routes, mut compiled, mut natively) = (Vec::new(), Vec::new(), Vec::new());
+        let mut cached = Vec::new();
         for (place, plan) in plans.try_iter()?.enumerate() {
             let plan = Plan::read(&plan?)?;
             if let Some(name) = &plan.native {
                 let names = path_parameters(&plan.path);
                 let handler = natives.get().host.bind(name, &names, &self.readiness);
-                let (body, handler) = self.native(place, &plan, handler)?;
+                let (body, handler, number) = self.native(place, &plan, handler)?;
+                cached.extend(number);
                 routes.push(Route {
                     pattern: plan.path.clone(),
                     methods: plan.methods.clone(),
@@ -257,7 +272,7 @@ impl Engine {
                 compiled.push(route);
                 let handler =
                     CompiledHandler { lanes: Arc::clone(&lanes), route: number, spec, lane: plan.lane };
-                let handler = Arc::new(handler);
+                let (handler, _) = self.cache.around(Arc::new(handler), plan.cache.as_ref(), &self.handle);
                 routes.push(Route {
                     pattern: plan.path,
                     methods: plan.methods,
@@ -289,6 +304,7 @@ impl Engine {
         let before = std::mem::replace(&mut *lanes.application.routes.write(), compiled.into());
         drop(before);
         *self.natives.lock() = natively;
+        self.cache.replaced_by(cached);
         Ok(())
     }
 
@@ -303,20 +319,22 @@ impl Engine {
             Stage::Bound { table: Some(table), .. } => Arc::clone(table),
             Stage::Running(running) => running.table(),
             // It serves no further request.
-            _ => return Ok(Rebound { table: Mutex::new(None) }),
+            _ => return Ok(Rebound { table: Mutex::new(None), cached: Mutex::default() }),
         };
         let reload = reload.get().get()?;
-        let mut handlers = HashMap::new();
+        let (mut handlers, mut cached) = (HashMap::new(), Vec::new());
         for (place, plan) in &*self.natives.lock() {
             if let Some(name) = &plan.native {
                 let handler = reload.bind(name, &path_parameters(&plan.path), &self.readiness);
-                handlers.insert(*place, self.native(*place, plan, handler)?);
+                let (body, handler, number) = self.native(*place, plan, handler)?;
+                cached.extend(number);
+                handlers.insert(*place, (body, handler));
             }
         }
         let probes = self.probes.load(Ordering::Relaxed);
         let renewed = table
             .with_handlers(|place, _| place.checked_sub(probes).and_then(|place| handlers.remove(&place)));
-        Ok(Rebound { table: Mutex::new(Some(Arc::new(renewed))) })
+        Ok(Rebound { table: Mutex::new(Some(Arc::new(renewed))), cached: Mutex::new(cached) })
     }
 
     /// Serves by these routes from now on, in one step; requests in flight finish on the old ones.
@@ -327,6 +345,7 @@ impl Engine {
             Stage::Running(running) => running.swap(renewed),
             Stage::Draining | Stage::Closed => {}
         }
+        self.cache.replaced_by(std::mem::take(&mut *rebound.get().cached.lock()));
     }
 
     /// Gives the engine its event loop; on the loop's thread.
@@ -480,6 +499,17 @@ impl Engine {
         Ok(result)
     }
 
+    /// Makes cached answers invalid, those in the making as well, here and in other worker processes. `kind` is `all`, `path`,
+    /// `pattern`, `name` or `tag`.
+    fn invalidate(&self, py: Python<'_>, kind: &str, text: &str) -> PyResult<()> {
+        self.cache.invalidate(py, kind, text)
+    }
+
+    /// What the response cache has counted.
+    fn cache_stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.cache.stats(py)
+    }
+
     /// Waits until no request from the client port `port` is running in Python any more.
     fn wait_peer_idle(&self, py: Python<'_>, port: u16, timeout: f64) -> PyResult<bool> {
         if let Some(lanes) = &*self.lanes.lock() {
@@ -504,13 +534,13 @@ impl Engine {
         Arc::new(Asked(Arc::clone(&self.vitals)))
     }
 
-    /// A handler as the route at `place` of this server has it, and the way it wants the body.
+    /// A handler as the route at `place` of this server has it, the way it wants the body, and its number in the cache.
     fn native(
         &self,
         place: usize,
         plan: &Plan,
         bound: Result<NativeHandler, bimetal_host::Error>,
-    ) -> PyResult<(BodyMode, Arc<dyn Handler>)> {
+    ) -> PyResult<(BodyMode, Arc<dyn Handler>, Option<u64>)> {
         let handler = bound.map_err(|error| at_route(plan, &error))?;
         let handler = handler
             .with_route(plan.path.as_str())
@@ -522,17 +552,16 @@ impl Engine {
         };
         let body = handler.body_mode();
         // The built-in handlers of these names know their server's state; this server knows more.
-        match plan.native.as_deref() {
-            Some("readyz") => return Ok((body, Probe::Readyz.handler(self.source()))),
-            Some("metrics") => return Ok((body, Probe::Metrics.handler(self.source()))),
-            _ => {}
-        }
-        Ok(match plan.shadow {
-            Some(share) => {
-                (body, Arc::new(ShadowedHandler::new(handler, place, share, Arc::clone(&self.shadow))))
+        let handler: Arc<dyn Handler> = match (plan.native.as_deref(), plan.shadow) {
+            (Some("readyz"), _) => Probe::Readyz.handler(self.source()),
+            (Some("metrics"), _) => Probe::Metrics.handler(self.source()),
+            (_, Some(share)) => {
+                Arc::new(ShadowedHandler::new(handler, place, share, Arc::clone(&self.shadow)))
             }
-            None => (body, Arc::new(handler)),
-        })
+            (_, None) => Arc::new(handler),
+        };
+        let (handler, number) = self.cache.around(handler, plan.cache.as_ref(), &self.handle);
+        Ok((body, handler, number))
     }
 
     fn lanes(&self) -> PyResult<Arc<Lanes>> {

@@ -29,7 +29,8 @@ pub(crate) fn errand(
     let headers = headers.iter().map(|(name, value)| field(name, value)).collect::<PyResult<Vec<_>>>()?;
     // A client that a proxy has named may have any name in place of an address.
     let client = client.and_then(|(host, port)| Some(SocketAddr::new(host.parse().ok()?, port)));
-    Ok(Errand { method, target, headers, body: Bytes::from(body), client, secure, depth: 1, deadline: None })
+    let body = Bytes::from(body);
+    Ok(Errand { method, target, headers, body, client, secure, depth: 1, deadline: None, renews: false })
 }
 
 /// Sends it; ends with status, header fields and body of the answer.

@@ -16,6 +16,7 @@
 //! | [`json`] | JSON to and from Python objects |
 //! | [`application`], [`exchanges`], [`refusal`] | one server's Python objects, running requests, 503s |
 //! | [`context`], [`interpreter`], [`imports`] | context variables, attachment, names from Python modules |
+//! | [`caching`] | the response cache, as Python sees it |
 //! | [`edge`] | the layers of the edge, as Python sees them |
 //! | [`host`], [`reload`], [`log`], [`errors`] | plugin host, its new generations, log and exceptions, as Python sees them |
 //! | [`shadow`] | copies of native exchanges, to be compared with a route's Python body |
@@ -28,6 +29,7 @@ mod asgi;
 mod async_lane;
 mod awaitable;
 mod breadcrumb;
+mod caching;
 mod call;
 mod context;
 mod cpu_time;

@@ -7,6 +7,7 @@ use bimetal_runtime::{BodyMode, LaneKind};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use crate::caching::CacheSpec;
 use crate::errors::RouteError;
 use crate::imports;
 
@@ -130,6 +131,8 @@ pub(crate) struct Plan {
     pub(crate) shadow: Option<f64>,
     /// The status code that a native route's stub declares.
     pub(crate) status: Option<u16>,
+    /// What the route asks of the response cache.
+    pub(crate) cache: Option<CacheSpec>,
     pub(crate) compiled: Option<(Arc<RequestSpec>, PyRoute)>,
 }
 
@@ -176,7 +179,8 @@ impl Plan {
             LaneKind::Sync | LaneKind::Async => Some(compiled(plan, &path)?),
             LaneKind::Native | LaneKind::Asgi => None,
         };
-        Ok(Plan { path, methods, lane, native, shadow, status, compiled })
+        let cache = CacheSpec::read(plan, &path_parameters(&path))?;
+        Ok(Plan { path, methods, lane, native, shadow, status, cache, compiled })
     }
 }
 

@@ -70,6 +70,8 @@ impl Reload {
 #[pyclass(frozen, module = "bimetal._core")]
 pub(crate) struct Rebound {
     pub(crate) table: Mutex<Option<Arc<RouteTable>>>,
+    /// The numbers of the handlers that are cached.
+    pub(crate) cached: Mutex<Vec<u64>>,
 }
 
 #[pymethods]

@@ -16,6 +16,7 @@ use pyo3::types::{PyDict, PyString};
 use tokio::sync::Semaphore;
 
 use crate::asgi::handler::Ahead;
+use crate::caching::CAPACITY;
 use crate::errors::BimetalError;
 
 /// The settings of one server. Their names and meaning are in `bimetal/options.py`.
@@ -30,6 +31,8 @@ pub(crate) struct Settings {
     /// And for how long at most.
     pub(crate) max_queue_age: Duration,
     pub(crate) native_timeout: Duration,
+    /// Bytes of the response cache.
+    pub(crate) cache_size: u64,
     /// What of each WebSocket may wait for the application.
     pub(crate) ahead: Ahead,
     /// Whether probes are served where the application has no route for them.
@@ -98,6 +101,7 @@ impl Settings {
             max_queue: given.take("max_queue", lane.max_queue)?,
             max_queue_age: given.seconds("max_queue_age", lane.max_age)?,
             native_timeout: given.seconds("native_timeout", DEFAULT_DEADLINE)?,
+            cache_size: given.take("cache_size", CAPACITY)?,
             probes: given.take("probes", false)?,
             dashboard: given.take("dashboard", None)?.unwrap_or(false),
             admin: given.take("admin", None)?,

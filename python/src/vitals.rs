@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bimetal_host::{Host as NativeHost, Readiness as ServerStage, ServerState};
+use bimetal_runtime::cache::Store;
 use bimetal_runtime::lane::Refusal;
 use bimetal_runtime::metrics::exposition::{head, number, sample, single};
 use bimetal_runtime::metrics::process;
@@ -116,6 +117,7 @@ pub(crate) struct Vitals {
     pub(crate) link: Option<Link>,
     /// Where spans are recorded.
     pub(crate) dropped_spans: Option<Dropped>,
+    cache: Option<Arc<Store>>,
     /// The routes, as a JSON array, once somebody wants to show them.
     routes: Mutex<String>,
 }
@@ -128,6 +130,7 @@ impl Vitals {
         thresholds: Thresholds,
         link: Option<Link>,
         dropped_spans: Option<Dropped>,
+        cache: Option<Arc<Store>>,
     ) -> Arc<Vitals> {
         Arc::new(Vitals {
             stage,
@@ -139,6 +142,7 @@ impl Vitals {
             pulse: Pulse::new(),
             link,
             dropped_spans,
+            cache,
             routes: Mutex::new("[]".to_owned()),
         })
     }
@@ -227,6 +231,9 @@ impl Vitals {
         if let Some(dropped) = &self.dropped_spans {
             let (name, help) = ("bimetal_spans_dropped_total", "Spans that nobody took in time.");
             single(&mut text, name, "counter", help, dropped.count() as f64);
+        }
+        if let Some(cache) = &self.cache {
+            cache.stats().expose(&mut text);
         }
         process(&mut text);
         text

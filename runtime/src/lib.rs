@@ -10,6 +10,7 @@
 //! | [`edge`] | what every request passes before it is routed |
 //! | [`routing`] | which handler answers a path and method |
 //! | [`lane`] | where a handler runs, and the queue in front of it |
+//! | [`cache`] | answers of routes that ask for it, given again without their handler |
 //! | [`metrics`] | counters by lane, times by route |
 //! | [`probes`] | what orchestrators and Prometheus ask for |
 //! | [`supervisor`] | worker processes: started, watched, replaced |
@@ -21,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 pub mod breadcrumb;
+pub mod cache;
 pub mod config;
 pub mod edge;
 pub mod error;

@@ -22,6 +22,7 @@ fn errand(method: Method, target: &str, body: impl Into<Bytes>) -> Errand {
         secure: false,
         depth: 1,
         deadline: None,
+        renews: false,
     }
 }
 

@@ -45,7 +45,7 @@ def compile_native_route(
         raise PluginError(f"{where}: {unknown_handler(binding.name, handlers)}")
     handler = handlers[binding.name] if handlers is not None else None
     skipped = bypassed(app, route, effective, handler, recorded=recorded)
-    refused = [item for item in skipped if not _accepted(item, binding.bypass)]
+    refused = [item for item in skipped if not accepted(item, binding.bypass)]
     if refused:
         names = ", ".join(refused)
         listed = ", ".join(f'"{item}"' for item in refused)
@@ -91,6 +91,12 @@ def bypassed(
 ) -> list[str]:
     """All that runs around the route's Python handler and not around the native one, each as `kind:name`."""
     found = bypassed_by_app(app, handler, recorded=recorded)
+    return list(dict.fromkeys([*found, *around_handler(route, effective)]))
+
+
+def around_handler(route: Any, effective: Any) -> list[str]:
+    """All that the route itself runs around its handler, each as `kind:name`."""
+    found: list[str] = []
     if type(route).__module__ != "fastapi.routing":
         found.append(f"route_class:{type(route).__name__}")
     for dependency in effective.dependant.dependencies:
@@ -98,7 +104,7 @@ def bypassed(
         kind = "security" if isinstance(call, SecurityBase) else "dependency"
         name = type(call).__name__ if kind == "security" else getattr(call, "__name__", type(call).__name__)
         found.append(f"{kind}:{name}")
-    return list(dict.fromkeys(found))
+    return found
 
 
 def bypassed_by_app(app: FastAPI, handler: HandlerInfo | None, *, recorded: bool = False) -> list[str]:
@@ -141,5 +147,6 @@ def unknown_handler(name: str, handlers: Iterable[str]) -> str:
     return f"{text}; known are {', '.join(known) or 'none'}"
 
 
-def _accepted(item: str, bypass: tuple[str, ...]) -> bool:
+def accepted(item: str, bypass: tuple[str, ...]) -> bool:
+    """Whether a route accepts to lose this, by its kind and name or by the name alone."""
     return item in bypass or item.partition(":")[2] in bypass

@@ -127,6 +127,30 @@ class ResponsePlan:
 
 
 @dataclass(frozen=True)
+class CachePlan:
+    """What a route asks of the response cache: `bimetal.caching.Cache`, checked. Times in seconds, sizes in bytes."""
+
+    #: The route's path and name, as the application knows them.
+    pattern: str
+    name: str
+    ttl: float
+    stale_while_revalidate: float
+    stale_if_error: float
+    vary: tuple[str, ...]
+    cookies: tuple[str, ...]
+    query: tuple[str, ...] | None
+    ignore_authorization: bool
+    ignore_cookies: bool
+    honour_requests: bool
+    statuses: tuple[int, ...]
+    max_size: int
+    wait: float
+    #: Each in parts: whether that is a path parameter, and its name or the text.
+    tags: tuple[tuple[tuple[bool, str], ...], ...]
+    status_header: bool
+
+
+@dataclass(frozen=True)
 class RoutePlan:
     """Which lane answers a route, and how."""
 
@@ -159,3 +183,5 @@ class RoutePlan:
     shadow: float | None = None
     #: `native`: the status code the stub declares, for responses that set none.
     status: int | None = None
+    #: What is in front of the handler, where the route has a cache.
+    cache: CachePlan | None = None

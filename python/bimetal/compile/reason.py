@@ -12,8 +12,8 @@ from typing import Literal
 
 #: What a reason is about, as the guide groups them: the application and with it all its routes; where a route stands;
 #: the route itself, which is on the `asgi` lane then; a handler that FastAPI's own code runs on the `async` lane; a
-#: native route.
-About = Literal["application", "place", "route", "handler", "native"]
+#: native route; a route with a cache.
+About = Literal["application", "place", "route", "handler", "native", "cache"]
 
 _NAME = re.compile(r"\{(\w+)\}")
 
@@ -250,6 +250,13 @@ ABSENT = Reason(
     "native handler '{name}' is not available, the Python body runs",
     'No plugin provides the handler, and the route has `fallback="python"`. A second reason may follow.',
     "Load the plugin: `FastAPI(plugins=[...])` of Bimetal, or `--plugin FILE`.",
+)
+
+CACHED_BYPASSES = Reason(
+    "cache",
+    "answers from the cache bypass {names}",
+    "What would run for each request does not run where the cache answers, as the `bypass` of its `Cache` allows.",
+    "Nothing, if that is meant. Otherwise take the names out of `bypass`: the start then refuses the route.",
 )
 
 #: All of them, as the guide shows them.

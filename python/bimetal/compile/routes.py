@@ -12,8 +12,10 @@ from starlette.convertors import Convertor
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from bimetal.binding import binding_of
+from bimetal.caching import cache_of
 from bimetal.compile import application, reason
 from bimetal.compile.application import limits_forms, overridden, router_obstacle
+from bimetal.compile.caching import cached_plan
 from bimetal.compile.edge import Recognised
 from bimetal.compile.native import Handlers, compile_native_route, describe
 from bimetal.compile.openapi import NativeOperation, native_operation
@@ -134,9 +136,16 @@ class Compilation:
         if not isinstance(route, Route) or overridden(route, base, ("matches", "__call__")) is not None:
             return self._barrier_plan(route, reason.DECIDES_ITSELF(route=_shown(route)))
         if isinstance(route, fastapi.routing.APIRoute):
-            return self._api_plan(route, found)
+            plan = self._api_plan(route, found)
+            cache = cache_of(found.effective.endpoint)
+            return cached_plan(self.app, self.edge, route, found.effective, plan, cache) if cache else plan
         effective = found.effective
         endpoint = effective.endpoint
+        if cache_of(endpoint) is not None:
+            raise RouteError(
+                f"{describe(effective.path, _methods(effective), endpoint)}: cache: path operations only are cached; "
+                "declare the route with @app.get(...)"
+            )
         if binding_of(endpoint) is not None and _strict(endpoint):
             raise RouteError(
                 f"{describe(effective.path, _methods(effective), endpoint)}: native handlers can be bound to path "
@@ -198,7 +207,12 @@ class Compilation:
 
     def _mount_plan(self, found: _Found) -> RoutePlan:
         effective = found.effective
-        for path, endpoint in _native_stubs(effective.routes, effective.path):
+        for path, endpoint in _marked(effective.routes, effective.path):
+            if cache_of(endpoint) is not None:
+                raise RouteError(
+                    f"{describe(path, (), endpoint)}: cache: routes of a mounted application are not cached; "
+                    "add them with include_router, or remove the cache"
+                )
             if _strict(endpoint):
                 raise RouteError(
                     f"{describe(path, (), endpoint)}: native routes of a mounted application are not served natively; "
@@ -298,15 +312,15 @@ def _widened(path: str, convertors: dict[str, Convertor[Any]]) -> str:
     return path
 
 
-def _native_stubs(routes: Sequence[BaseRoute] | None, prefix: str) -> Iterator[tuple[str, Any]]:
+def _marked(routes: Sequence[BaseRoute] | None, prefix: str) -> Iterator[tuple[str, Any]]:
     for route in routes or ():
         for found in _standing(route):
             path = prefix + (getattr(found.effective, "path", None) or "")
             endpoint = getattr(found.route, "endpoint", None)
-            if endpoint is not None and binding_of(endpoint) is not None:
+            if endpoint is not None and (binding_of(endpoint) is not None or cache_of(endpoint) is not None):
                 yield path, endpoint
             if isinstance(found.route, Mount):
-                yield from _native_stubs(found.route.routes, path)
+                yield from _marked(found.route.routes, path)
 
 
 def _strict(endpoint: Any) -> bool:

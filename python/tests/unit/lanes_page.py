@@ -34,6 +34,7 @@ SECTIONS: dict[About, tuple[str, str]] = {
         "About native routes",
         "They come with a route on the `native` lane, or with one that was meant for it.",
     ),
+    "cache": ("About cached routes", "They come with a route that has a `cache`, on its own lane."),
 }
 
 

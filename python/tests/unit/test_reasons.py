@@ -13,7 +13,7 @@ from typing import Any
 import fastapi
 import fastapi.routing
 import pytest
-from fastapi import FastAPI, Form
+from fastapi import Depends, FastAPI, Form
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 from starlette.routing import Host, Route
 
@@ -39,6 +39,9 @@ def comes_about(meant: Reason) -> Callable[[Callable[[Patch], Any]], Callable[[P
 
 def read(a: int = 1) -> int:
     return a
+
+
+def nothing() -> None: ...
 
 
 def simple(kind: type[FastAPI] = FastAPI, **options: Any) -> FastAPI:
@@ -253,6 +256,13 @@ def _(patch: Patch) -> Any:
     return Server(simple(), native={"/up": "health"})
 
 
+@comes_about(reason.CACHED_BYPASSES)
+def _(patch: Patch) -> Any:
+    app = Bimetal(openapi_url=None)
+    app.get("/x", cache=bimetal.Cache(1, bypass=["nothing"]), dependencies=[Depends(nothing)])(read)
+    return app
+
+
 @comes_about(reason.ABSENT)
 def _(patch: Patch) -> Any:
     app = Bimetal(openapi_url=None)
@@ -274,6 +284,7 @@ def test_every_reason_can_come_about(meant, monkeypatch):
 
 def test_where_a_reason_puts_a_route(monkeypatch):
     lanes = {"application": "asgi", "place": "asgi", "route": "asgi", "handler": "async", "native": "native"}
+    lanes["cache"] = "sync"
     for meant, scenario in SCENARIOS.items():
         with monkeypatch.context() as patch:
             made = scenario(patch)

@@ -40,6 +40,8 @@ pub struct Errand {
     pub depth: u32,
     /// When its answer is no longer wanted.
     pub deadline: Option<Instant>,
+    /// Whether it is to renew what is [cached](crate::cache) of the route: the answer is made anew.
+    pub renews: bool,
 }
 
 /// What tells an errand from a request that came by a connection.
@@ -48,6 +50,7 @@ pub(crate) struct Origin {
     pub(crate) secure: bool,
     /// The address the server listens on.
     pub(crate) local: Address,
+    pub(crate) renews: bool,
 }
 
 /// Why an errand cannot be a request.
@@ -90,7 +93,8 @@ impl Errand {
         head.uri = uri;
         head.peer_addr = self.client;
         lay_out(headers, &mut head.headers);
-        inner.extensions_mut().insert(Origin { depth: self.depth, secure: self.secure, local });
+        let (depth, secure, renews) = (self.depth, self.secure, self.renews);
+        inner.extensions_mut().insert(Origin { depth, secure, local, renews });
         Ok(inner)
     }
 }

@@ -193,6 +193,19 @@ impl Request {
         self.inner.extensions().get::<Origin>().map_or(0, |origin| origin.depth)
     }
 
+    /// Whether it is an errand that renews what is [cached](crate::cache).
+    pub fn renews(&self) -> bool {
+        self.connection.is_none()
+            && self.inner.extensions().get::<Origin>().is_some_and(|origin| origin.renews)
+    }
+
+    /// Takes the conditions away, so that the answer is a whole one.
+    pub(crate) fn remove_conditions(&mut self) {
+        let headers = &mut self.inner.head_mut().headers;
+        headers.remove(header::IF_NONE_MATCH);
+        headers.remove(header::IF_MODIFIED_SINCE);
+    }
+
     /// Whether this request asks to become a WebSocket.
     pub fn is_websocket(&self) -> bool {
         self.wants_upgrade()

@@ -36,6 +36,9 @@ pub(super) const ASKS: u8 = b'Q';
 /// The supervisor has the figures of all. A text follows.
 pub(super) const GATHERED: u8 = b'T';
 
+/// Something that is cached has become invalid: told by a worker, and to all the others. A text follows.
+pub(super) const INVALIDATES: u8 = b'I';
+
 /// How often a worker shows that it is alive.
 pub(super) const BEAT: Duration = Duration::from_millis(500);
 
@@ -44,6 +47,9 @@ const TELL: Duration = Duration::from_secs(2);
 
 /// Writes that may wait; the supervisor is stopped, or gone, when there are more.
 const WAITING: usize = 64;
+
+/// How long the others may take to be told of an invalidation: the supervisor is stopped, or gone, when it takes longer.
+const TOLD: Duration = Duration::from_secs(1);
 
 /// How long a worker that ends waits until its last words have been taken.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -68,6 +74,9 @@ impl State {
 /// What a worker tells of itself: where it is, its readiness as JSON on one line, its figures.
 pub type Telling = Box<dyn Fn() -> (State, String, String) + Send + Sync>;
 
+/// Takes in what another worker has made invalid, a [`Target`](crate::cache::Target) as a text.
+pub type Obeying = Box<dyn Fn(&str) + Send + Sync>;
+
 /// A worker's end of the line. Clones share.
 ///
 /// A thread of its own shows the supervisor that the process is alive, whatever the others are doing, tells of it, and sees
@@ -80,6 +89,7 @@ pub struct Link {
 struct Shared {
     writes: SyncSender<Order>,
     telling: Mutex<Option<Telling>>,
+    obeying: Mutex<Option<Obeying>>,
     /// Who waits for the figures of all, in order.
     gathering: Mutex<VecDeque<oneshot::Sender<String>>>,
 }
@@ -97,7 +107,12 @@ impl Link {
         stream.set_read_timeout(Some(BEAT))?;
         let writer = stream.try_clone()?;
         let (writes, to_write) = sync_channel(WAITING);
-        let shared = Arc::new(Shared { writes, telling: Mutex::default(), gathering: Mutex::default() });
+        let shared = Arc::new(Shared {
+            writes,
+            telling: Mutex::default(),
+            obeying: Mutex::default(),
+            gathering: Mutex::default(),
+        });
         let watching = Arc::clone(&shared);
         thread::Builder::new().name("bimetal-link-out".to_owned()).spawn(move || write(writer, &to_write))?;
         thread::Builder::new().name("bimetal-link".to_owned()).spawn(move || {
@@ -131,6 +146,25 @@ impl Link {
     /// Tells which routes the worker serves, as a JSON array.
     pub fn tell_routes(&self, routes: &str) {
         let _ = self.shared.writes.send(Order::Bytes(framed(ROUTES, routes)));
+    }
+
+    /// Has what other workers make invalid taken in by `obeying`, on a thread of the link. It must not wait for anything.
+    pub fn obey_by(&self, obeying: Obeying) {
+        *lock(&self.shared.obeying) = Some(obeying);
+    }
+
+    /// Tells all other workers what has become invalid, a [`Target`](crate::cache::Target) as a text. Whether it is on its way; waits
+    /// a second for that at most.
+    #[must_use]
+    pub fn invalidate(&self, target: &str) -> bool {
+        let deadline = Instant::now() + TOLD;
+        while !self.shared.send(framed(INVALIDATES, target)) {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        true
     }
 
     /// The figures of all workers, to come. Never waits.
@@ -205,7 +239,7 @@ impl Messages {
     /// The next message that is whole: its kind, and its text where it has one.
     pub(super) fn next(&mut self) -> Option<(u8, String)> {
         let kind = *self.buffer.first()?;
-        if !matches!(kind, TELLS | REPLIES | GATHERED | ROUTES | STAGE) {
+        if !matches!(kind, TELLS | REPLIES | GATHERED | ROUTES | STAGE | INVALIDATES) {
             self.buffer.remove(0);
             return Some((kind, String::new()));
         }
@@ -259,6 +293,11 @@ fn watch(mut stream: UnixStream, shared: &Shared) {
                 GATHERED => {
                     if let Some(waiting) = lock(&shared.gathering).pop_front() {
                         let _ = waiting.send(text);
+                    }
+                }
+                INVALIDATES => {
+                    if let Some(obeying) = &*lock(&shared.obeying) {
+                        obeying(&text);
                     }
                 }
                 _ => {}

@@ -31,7 +31,7 @@ use crew::{Action, Crew};
 use end::End;
 pub use figures::Gathered;
 use figures::{Asker, Figures, Turn};
-pub use link::{Link, State, Telling};
+pub use link::{Link, Obeying, State, Telling};
 pub use overview::Overview;
 use process::{Event, Process};
 
@@ -230,6 +230,10 @@ impl<L: Launcher> Supervisor<L> {
                         Event::Told { text, asked } => turn = figures.told(id, &text, asked, now),
                         Event::Routes(routes) => figures.serves(routes),
                         Event::Gathers => turn = figures.wanted(Asker::Worker(id), now),
+                        Event::Invalidates(target) => {
+                            let others = processes.iter().filter(|process| process.id() != id);
+                            others.for_each(|process| process.invalidate(&target));
+                        }
                         Event::AsksToLeave => crew.asks_to_leave(id),
                         Event::Stage(stage) => crew.stage(id, stage),
                         Event::Ended(status, calls) => {

@@ -20,7 +20,8 @@ use tokio::time::timeout;
 
 use super::crew::Id;
 use super::link::{
-    framed, Messages, ASKS, ASKS_TO_LEAVE, GATHERED, GATHERS, LIVES, REPLIES, ROUTES, SERVES, STAGE, TELLS,
+    framed, Messages, ASKS, ASKS_TO_LEAVE, GATHERED, GATHERS, INVALIDATES, LIVES, REPLIES, ROUTES, SERVES,
+    STAGE, TELLS,
 };
 use super::{Launcher, Signal, Start};
 use crate::breadcrumb::left_in;
@@ -43,6 +44,8 @@ pub(super) enum Event {
     Routes(String),
     /// It wants to know what all have told.
     Gathers,
+    /// It has made something invalid that others may have cached.
+    Invalidates(String),
     /// It has come to this, and does not serve yet.
     Stage(String),
     /// With what it was calling, where a signal has ended it.
@@ -101,6 +104,11 @@ impl Process {
     /// Tells it the figures of all.
     pub(super) fn tell(&self, figures: &str) {
         let _ = self.writes.send(framed(GATHERED, figures));
+    }
+
+    /// Tells it what another worker has made invalid.
+    pub(super) fn invalidate(&self, target: &str) {
+        let _ = self.writes.send(framed(INVALIDATES, target));
     }
 
     pub(super) fn signal(&self, launcher: &impl Launcher, signal: Signal) {
@@ -170,6 +178,7 @@ impl Line {
                 GATHERS => Event::Gathers,
                 ROUTES => Event::Routes(text),
                 STAGE => Event::Stage(text),
+                INVALIDATES => Event::Invalidates(text),
                 _ => continue,
             };
             let _ = self.report.send((self.id, event));

@@ -313,6 +313,7 @@ unsafe fn errand(context: &Context<'_>, call: &BmCall) -> Result<Errand, String>
         secure: false,
         depth: context.source.errand_depth() + 1,
         deadline: (context.deadline_ns > 0).then(|| clock::instant(context.deadline_ns)).flatten(),
+        renews: false,
     })
 }
 
