@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import fastapi
@@ -11,6 +12,7 @@ from typing_extensions import Unpack
 from bimetal.binding import bind
 from bimetal.caching import with_cache
 from bimetal.options import NativeOptions, OperationOptions, RouteOptions
+from bimetal.static import static_folder
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,6 +65,61 @@ class NativeRoutes:
         """Add an operation without a decorator; see `fastapi.FastAPI.add_api_route`."""
         own, rest = _split(options)
         cast(Any, super()).add_api_route(path, _bound(endpoint, own), **rest)
+
+    def static(
+        self,
+        path: str,
+        *,
+        directory: str | os.PathLike[str],
+        html: bool = False,
+        index: bool = False,
+        precompressed: bool = True,
+        cache_control: str | None = None,
+        immutable: Sequence[str] = (),
+        follow_symlinks: bool = False,
+        dotfiles: bool = False,
+        bypass: Sequence[str] = (),
+        name: str | None = None,
+    ) -> None:
+        """Serve the files of a folder below `path`, in Rust; `GET` and `HEAD`.
+
+        Args:
+            path: Where the files are: `/assets` has `app.js` as `/assets/app.js`.
+            directory: The folder; relative to the working directory.
+            html: Answer for a folder with its `index.html`, and for what is missing with `404.html`, status 404.
+            index: Answer for a folder without `index.html` with a page of its names.
+            precompressed: Send `app.js.zst`, `app.js.br` or `app.js.gz` in the place of `app.js` to clients that take
+                them, with `Vary: Accept-Encoding`.
+            cache_control: `Cache-Control` of the files.
+            immutable: Names that never change their content, as those with a hash in them, with `*` for any text and
+                `?` for one character: caches may keep these files for a year.
+            follow_symlinks: Whether links may lead out of the folder.
+            dotfiles: Serve names that begin with a dot, too. `.well-known` is served in any case.
+            bypass: Names of middleware and of exception handlers that requests for these files may pass by.
+            name: The name of the mount, for `url_for`.
+
+        Raises:
+            RouteError: The folder is not there, or an argument is of another kind. At the start of a server: the files
+                would bypass middleware or exception handlers that `bypass` does not name.
+
+        Example:
+            ```python
+            app.static("/assets", directory="dist", immutable=["*-????????.js"], cache_control="no-cache")
+            ```
+        """
+        folder = static_folder(
+            path,
+            directory,
+            html=html,
+            index=index,
+            precompressed=precompressed,
+            cache_control=cache_control,
+            immutable=immutable,
+            follow_symlinks=follow_symlinks,
+            dotfiles=dotfiles,
+            bypass=bypass,
+        )
+        cast(Any, self).mount(path, folder, name=name)
 
     def _operation(self, decorator: str, path: str, options: Any) -> Callable[[F], F]:
         own, rest = _split(options)

@@ -25,6 +25,7 @@ from bimetal.caching import ResponseCache
 from bimetal.compile import Compilation, RoutePlan, versions
 from bimetal.compile.application import edge
 from bimetal.compile.edge import Recognised
+from bimetal.compile.files import tables_fingerprint
 from bimetal.compile.native import bypassed_by_app, unknown_handler
 from bimetal.compile.openapi import added_operation, document_natives, renew_natives
 from bimetal.compile.reason import BYPASSES, GIVEN
@@ -501,7 +502,8 @@ class Server:
         engine.attach(loop, self._state, runner_start(loop))
         serving.begin(loop, engine, self._root_path)
         lifespan = LifespanRun(self._asgi, self._lifespan, self._state)
-        before = _fingerprint(self.app, self._otel)
+        with_files = any(plan.files is not None for plan in self.plans)
+        before = _fingerprint(self.app, self._otel, with_files)
         if self._stack is not None:
             self._stack.install()
         if self._link is not None:
@@ -509,7 +511,7 @@ class Server:
         await lifespan.startup()
         shadow: asyncio.Task[None] | None = None
         try:
-            if _fingerprint(self.app, self._otel) != before:
+            if _fingerprint(self.app, self._otel, with_files) != before:
                 # The startup has added routes or middleware.
                 with self._plugins.lock:
                     self.plans = self.compile()
@@ -664,7 +666,7 @@ class Server:
             raise outcome
 
 
-def _fingerprint(app: Any, recorded: bool) -> tuple[Any, ...]:
+def _fingerprint(app: Any, recorded: bool, with_files: bool) -> tuple[Any, ...]:
     """Changes when an application gets other routes or middleware."""
     router: Any = getattr(app, "router", None)
     routes = getattr(router, "routes", ())
@@ -676,6 +678,7 @@ def _fingerprint(app: Any, recorded: bool) -> tuple[Any, ...]:
         len(getattr(app, "user_middleware", ())),
         telemetry is not None and telemetry.enabled(),
         [id(middleware) for middleware in edge(app, recorded=recorded).done] if isinstance(app, FastAPI) else [],
+        tables_fingerprint() if with_files else None,
     )
 
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bimetal_host::{NativeHandler, Readiness, ServerState};
 use bimetal_runtime::edge::Edge;
+use bimetal_runtime::files::{Disk, DiskLimits};
 use bimetal_runtime::http::{Address, Method};
 use bimetal_runtime::lane::{Limits, Runners};
 use bimetal_runtime::probes::{self, Dashboard, Probe, Source};
@@ -70,6 +71,8 @@ pub(crate) struct Engine {
     /// The native routes, by their place among the application's.
     natives: Mutex<Vec<(usize, Plan)>>,
     native_timeout: Duration,
+    /// What reads the files it sends.
+    disk: Arc<Disk>,
     local: Address,
     last: Mutex<bimetal_runtime::metrics::Stats>,
 }
@@ -203,6 +206,7 @@ impl Engine {
             vitals,
             natives: Mutex::default(),
             native_timeout,
+            disk: Disk::new(DiskLimits::default()),
             local,
             last: Mutex::new(bimetal_runtime::metrics::Stats::default()),
         })
@@ -280,6 +284,10 @@ impl Engine {
                     body,
                     handler,
                 });
+            } else if let Some(files) = plan.files {
+                let body = files.body_mode();
+                let handler = files.handler(&self.disk, &lanes.application.root_path, Arc::clone(&asgi));
+                routes.push(Route { lane: plan.lane, body, handler, ..whole(plan.path, plan.methods) });
             } else {
                 routes.push(whole(plan.path, plan.methods));
             }

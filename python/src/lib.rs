@@ -8,6 +8,7 @@
 //! | [`engine`], [`settings`] | one server, as Python sees it; what is set for it |
 //! | [`lanes`] | the I/O workers' end of the Python lanes |
 //! | [`plan`] | compiled plans, read |
+//! | [`files`] | folders whose files the server sends, read from plans |
 //! | [`params`] | parameters of a request, read in Rust |
 //! | [`call`] | a request on its lane: the handler called directly, or its operation started |
 //! | [`route_call`], [`thread_call`] | a request as its operation sees it; functions it has called on a runner |
@@ -40,6 +41,7 @@ mod errands;
 mod errors;
 mod event_loop;
 mod exchanges;
+mod files;
 mod host;
 mod imports;
 mod interpreter;

@@ -9,6 +9,7 @@ use pyo3::types::PyTuple;
 
 use crate::caching::CacheSpec;
 use crate::errors::RouteError;
+use crate::files::FilesPlan;
 use crate::imports;
 
 /// Where a parameter stands in the request.
@@ -134,6 +135,8 @@ pub(crate) struct Plan {
     /// What the route asks of the response cache.
     pub(crate) cache: Option<CacheSpec>,
     pub(crate) compiled: Option<(Arc<RequestSpec>, PyRoute)>,
+    /// The files that answer.
+    pub(crate) files: Option<FilesPlan>,
 }
 
 fn optional(plan: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<Py<PyAny>>> {
@@ -180,7 +183,9 @@ impl Plan {
             LaneKind::Native | LaneKind::Asgi => None,
         };
         let cache = CacheSpec::read(plan, &path_parameters(&path))?;
-        Ok(Plan { path, methods, lane, native, shadow, status, cache, compiled })
+        let files = plan.getattr("files")?;
+        let files = if files.is_none() { None } else { Some(FilesPlan::read(&files, &path)?) };
+        Ok(Plan { path, methods, lane, native, shadow, status, cache, compiled, files })
     }
 }
 

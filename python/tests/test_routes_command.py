@@ -38,7 +38,7 @@ def test_every_route_is_there_in_order() -> None:
 def test_what_is_not_compiled_says_why() -> None:
     for app in ["dependencies:app", "streams:app", "layers:function_app", "routing:app"]:
         for route in routes(app):
-            assert route["lane"] in ("sync", "async", "asgi")
+            assert route["lane"] in ("sync", "async", "asgi") or "StaticFiles" in str(route["handler"])
             assert route["lane"] != "asgi" or route["reason"], route
 
 

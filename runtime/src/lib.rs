@@ -8,6 +8,7 @@
 //! | [`server`] | bind, accept, workers, drain |
 //! | [`http`] | requests, responses, bodies, WebSockets |
 //! | [`edge`] | what every request passes before it is routed |
+//! | [`files`] | files of a folder as responses |
 //! | [`routing`] | which handler answers a path and method |
 //! | [`lane`] | where a handler runs, and the queue in front of it |
 //! | [`cache`] | answers of routes that ask for it, given again without their handler |
@@ -26,6 +27,7 @@ pub mod cache;
 pub mod config;
 pub mod edge;
 pub mod error;
+pub mod files;
 pub mod http;
 pub mod lane;
 pub mod metrics;

@@ -6,10 +6,11 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bimetal_abi::BmPlugin;
+use bimetal_runtime::lane::{Pool, PoolConfig, PoolDemand};
 use bimetal_runtime::ServerHandle;
 use parking_lot::{Mutex, RwLock};
 
-use crate::call::{metrics_text, Bound, NativeHandler, Pool, PoolConfig, PoolDemand, DEFAULT_DEADLINE};
+use crate::call::{metrics_text, Bound, NativeHandler, DEFAULT_DEADLINE};
 use crate::lifecycle::{Ended, Outcome};
 use crate::plugin::{HandlerInfo, Held, Plugin};
 use crate::registry::{Library, Registry};
@@ -132,7 +133,7 @@ impl Host {
             registry: RwLock::default(),
             policy: RwLock::default(),
             counters: Arc::default(),
-            pool: Arc::new(Pool::new(config)),
+            pool: Arc::new(Pool::new("bimetal-blocking", config)),
             leaving: Mutex::default(),
         };
         Host { shared: Arc::new(shared) }

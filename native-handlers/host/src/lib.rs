@@ -39,7 +39,8 @@ mod readiness;
 mod registry;
 mod reload;
 
-pub use call::{NativeHandler, PoolConfig, PoolDemand, DEFAULT_DEADLINE};
+pub use bimetal_runtime::lane::{PoolConfig, PoolDemand};
+pub use call::{NativeHandler, DEFAULT_DEADLINE};
 pub use error::{Error, ErrorKind};
 pub use host::{Host, HostStats, LoadPolicy};
 pub use loader::check;

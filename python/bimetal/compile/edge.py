@@ -185,14 +185,20 @@ def _as_shipped(cls: Any) -> bool:
     if version is None or version[:2] not in STARLETTE:
         return False
     module = vars(sys.modules[cls.__module__])
-    return all(_own(module.get(name), name) for name in (cls.__name__, *_PARTS[cls]))
+    return all(is_own(module.get(name), name) for name in (cls.__name__, *_PARTS[cls]))
 
 
-def _own(part: Any, name: str) -> bool:
+def is_own(part: Any, name: str) -> bool:
     """Whether a class or function of Starlette's is there under its name, as it was written."""
     home = getattr(part, "__module__", "")
     if getattr(part, "__name__", None) != name or not home.startswith("starlette."):
         return False
     members = [part] if inspect.isfunction(part) else list(vars(part).values())
     functions = [getattr(member, "fget", None) or getattr(member, "__func__", member) for member in members]
-    return all(f.__globals__["__name__"] == home for f in functions if inspect.isfunction(f))
+    return all(_module(f) == home for f in functions if inspect.isfunction(f))
+
+
+def _module(function: Any) -> str:
+    """Where a function was written, for one that `contextlib` has made a context manager, too."""
+    module: str = function.__globals__["__name__"]
+    return _module(function.__wrapped__) if module == "contextlib" else module

@@ -14,9 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from bimetal.compile.files import FolderPlan, StaticFilesPlan
 
 Lane = Literal["native", "sync", "async", "asgi"]
 #: Where a parameter stands. Header names count without regard to case.
@@ -185,3 +188,5 @@ class RoutePlan:
     status: int | None = None
     #: What is in front of the handler, where the route has a cache.
     cache: CachePlan | None = None
+    #: `native`, without a handler: the files that the server sends.
+    files: StaticFilesPlan | FolderPlan | None = None

@@ -168,7 +168,31 @@ MOUNTED = Reason(
     "place",
     "mounted application",
     "What is mounted is an ASGI application of its own, with routes of its own.",
-    "Include routers (`include_router`) instead of mounting a second FastAPI. Static files can stay.",
+    "Include routers (`include_router`) instead of mounting a second FastAPI.",
+)
+FILES_WITHIN = Reason(
+    "place",
+    "static files within middleware {names}",
+    "Middleware that is not done at the server's edge has to see the requests for files as well.",
+    "Serve the files with an application that has none of it, or leave it out.",
+)
+FILES_TELEMETRY = Reason(
+    "place",
+    "static files whose requests FastAPI's telemetry records",
+    "FastAPI's own telemetry hears only of what the application answers.",
+    "Serve with `--otel`: the server then records these requests itself.",
+)
+FILES_VERSION = Reason(
+    "place",
+    "static files of Starlette {version}, and the server knows those of {versions}",
+    "The server gives the answers of Starlette's `StaticFiles`, line by line, as these versions have them.",
+    "Install one of those versions, or use `app.static` of Bimetal.",
+)
+FILES_CHANGED = Reason(
+    "place",
+    "static files with a {part} of the application's own",
+    "Something that `StaticFiles` works with was replaced, or is of a kind that the server does not read.",
+    "Use Starlette's as it is, or `app.static` of Bimetal.",
 )
 DECIDES_ITSELF = Reason(
     "place",

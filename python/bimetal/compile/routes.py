@@ -17,12 +17,14 @@ from bimetal.compile import application, reason
 from bimetal.compile.application import limits_forms, overridden, router_obstacle
 from bimetal.compile.caching import cached_plan
 from bimetal.compile.edge import Recognised
+from bimetal.compile.files import StaticFilesPlan, folder_plan, static_files_plan
 from bimetal.compile.native import Handlers, compile_native_route, describe
 from bimetal.compile.openapi import NativeOperation, native_operation
 from bimetal.compile.plan import RoutePlan
 from bimetal.compile.reason import NotCompiled
 from bimetal.compile.source import qualified_name
 from bimetal.errors import RouteError
+from bimetal.static import StaticFolder
 
 _EVERYTHING = "/{path:path}"
 
@@ -88,6 +90,7 @@ class Compilation:
         """
         self.app = app
         self._recorded = recorded
+        self._knows_scheme = knows_scheme
         self.handlers = handlers
         #: Native handlers that are not there and for which the Python body runs.
         self.absent: list[str] = []
@@ -111,7 +114,7 @@ class Compilation:
             self.plans = list(self._compile())
             if root_path and not path_prefix and not unusable:
                 # Starlette routes by the path without the root path, and takes that away only where it is there.
-                self.plans = [*_prefixed(self.plans, root_path), *self.plans]
+                self.plans = [*_prefixed(self.plans, root_path), *map(_without_files, self.plans)]
 
     def _compile(self) -> Iterator[RoutePlan]:
         for route in self.app.router.routes:
@@ -218,14 +221,35 @@ class Compilation:
                     f"{describe(path, (), endpoint)}: native routes of a mounted application are not served natively; "
                     'add them with include_router, or give them fallback="python"'
                 )
+        for path, folder in _static_folders(effective.routes, effective.path):
+            raise RouteError(
+                f"static files {path} ({folder.directory}): app.static of a mounted application is not served "
+                "natively; call it on the application itself, or mount a StaticFiles"
+            )
         target = getattr(effective, "_base_app", effective.app)
-        return RoutePlan(
+        plan = RoutePlan(
             path=_widened(effective.path, effective.param_convertors) + _EVERYTHING,
             methods=(),
             lane="asgi",
             name=f"{type(target).__module__}.{type(target).__qualname__}",
             reason=self._common_reason(effective) or reason.MOUNTED(),
         )
+        if isinstance(effective.app, StaticFolder):
+            unknown = not all(map(_known, effective.param_convertors.values()))
+            behind = "a convertor of the application's own" if unknown else self.barrier
+            files, bypasses = folder_plan(
+                self.app, effective.path, effective.app, recorded=self._recorded, behind=behind
+            )
+            return replace(plan, lane="native", reason=bypasses, files=files)
+        if self._common_reason(effective) is not None:
+            return plan
+        try:
+            static = static_files_plan(
+                self.app, effective, self.edge, knows_scheme=self._knows_scheme, recorded=self._recorded
+            )
+        except NotCompiled as refusal:
+            return replace(plan, reason=str(refusal))
+        return replace(plan, lane="native", reason=None, files=static) if static is not None else plan
 
     def _asgi_plan(self, effective: Any, name: str, why: str) -> RoutePlan:
         return RoutePlan(
@@ -264,6 +288,13 @@ def _prefixed(plans: list[RoutePlan], root_path: str) -> Iterator[RoutePlan]:
     why = reason.UNDER_ROOT_PATH()
     yield RoutePlan(path=root_path, methods=(), lane="asgi", name="root_path", reason=why)
     yield RoutePlan(path=root_path + _EVERYTHING, methods=(), lane="asgi", name="root_path", reason=why)
+
+
+def _without_files(plan: RoutePlan) -> RoutePlan:
+    """The plan for requests without the root path, where a `StaticFiles` takes all of the path for a name."""
+    if not isinstance(plan.files, StaticFilesPlan):
+        return plan
+    return replace(plan, lane="asgi", reason=reason.MOUNTED(), files=None)
 
 
 def _standing(route: BaseRoute) -> Iterator[_Found]:
@@ -321,6 +352,16 @@ def _marked(routes: Sequence[BaseRoute] | None, prefix: str) -> Iterator[tuple[s
                 yield path, endpoint
             if isinstance(found.route, Mount):
                 yield from _marked(found.route.routes, path)
+
+
+def _static_folders(routes: Sequence[BaseRoute] | None, prefix: str) -> Iterator[tuple[str, StaticFolder]]:
+    for route in routes or ():
+        for found in _standing(route):
+            if isinstance(found.route, Mount):
+                path = prefix + found.effective.path
+                if isinstance(found.route.app, StaticFolder):
+                    yield path, found.route.app
+                yield from _static_folders(found.route.routes, path)
 
 
 def _strict(endpoint: Any) -> bool:

@@ -8,13 +8,17 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fastapi
 import fastapi.routing
 import pytest
+import starlette
 from fastapi import Depends, FastAPI, Form
+from fastapi.staticfiles import StaticFiles
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
+from starlette.responses import FileResponse
 from starlette.routing import Host, Route
 
 import bimetal
@@ -157,6 +161,38 @@ def _(patch: Patch) -> Any:
     app = simple()
     app.mount("/m", FastAPI())
     return app
+
+
+def with_files() -> FastAPI:
+    app = FastAPI(openapi_url=None)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent))
+    return app
+
+
+@comes_about(reason.FILES_WITHIN)
+def _(patch: Patch) -> Any:
+    app = with_files()
+    app.add_middleware(type("Pure", (), {"__init__": lambda self, app: None}))
+    return app
+
+
+@comes_about(reason.FILES_TELEMETRY)
+def _(patch: Patch) -> Any:
+    app = with_files()
+    app._native_telemetry = SimpleNamespace(enabled=lambda: True)  # type: ignore[attr-defined]
+    return app
+
+
+@comes_about(reason.FILES_VERSION)
+def _(patch: Patch) -> Any:
+    patch.setattr(starlette, "__version__", "1.9.0")
+    return with_files()
+
+
+@comes_about(reason.FILES_CHANGED)
+def _(patch: Patch) -> Any:
+    patch.setattr(FileResponse, "chunk_size", 1024)
+    return with_files()
 
 
 @comes_about(reason.DECIDES_ITSELF)

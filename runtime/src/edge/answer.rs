@@ -19,7 +19,7 @@ const fn except<const N: usize>(kept: [u8; N]) -> AsciiSet {
 }
 
 /// `PlainTextResponse`: these header fields, then its own.
-pub(super) fn plain_text(status: StatusCode, mut headers: Fields, text: String) -> Response {
+pub(crate) fn plain_text(status: StatusCode, mut headers: Fields, text: String) -> Response {
     headers.push((header::CONTENT_LENGTH, text.len().into()));
     headers.push((header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")));
     Response::new(status).with_headers(headers).with_body(text)
@@ -31,7 +31,7 @@ pub(super) fn invalid_host() -> Response {
 }
 
 /// `RedirectResponse` with status 307.
-pub(super) fn redirect(url: &str) -> Response {
+pub(crate) fn redirect(url: &str) -> Response {
     let location = utf8_percent_encode(url, &IN_LOCATION).to_string();
     // Everything but visible ASCII is escaped.
     let location = HeaderValue::try_from(location).expect("a percent-encoded URL is a valid header value");

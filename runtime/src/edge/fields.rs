@@ -1,6 +1,6 @@
 //! Header fields edited in place, as Starlette's `MutableHeaders` does it.
 
-pub(super) use crate::http::HeaderFields as Fields;
+pub(crate) use crate::http::HeaderFields as Fields;
 use crate::http::{header, HeaderName, HeaderValue};
 
 /// The first value of `name`.
@@ -12,7 +12,7 @@ pub(super) fn first<'a>(
 }
 
 /// Gives `name` this one value: where its first one stood, else at the end.
-pub(super) fn set(fields: &mut Fields, name: &HeaderName, value: HeaderValue) {
+pub(crate) fn set(fields: &mut Fields, name: &HeaderName, value: HeaderValue) {
     let Some(place) = fields.iter().position(|(field, _)| field == name) else {
         fields.push((name.clone(), value));
         return;
@@ -45,7 +45,7 @@ pub(super) fn add_vary(fields: &mut Fields, name: &str) {
 }
 
 /// `value` without the white space Python's `str.strip` takes off text decoded as Latin-1.
-pub(super) fn strip(value: &[u8]) -> &[u8] {
+pub(crate) fn strip(value: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b'\t'..=b'\r' | 0x1c..=b' ' | 0x85 | 0xa0);
     let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
     let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);

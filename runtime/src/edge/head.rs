@@ -67,9 +67,9 @@ impl Noted {
 }
 
 /// A request on its I/O worker. The application may stand under a path that a proxy takes away.
-pub(super) struct Arriving<'a> {
-    pub(super) request: &'a Request,
-    pub(super) root_path: &'a str,
+pub(crate) struct Arriving<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) root_path: &'a str,
 }
 
 impl RequestHead for Arriving<'_> {

@@ -21,7 +21,7 @@ mod address;
 mod answer;
 mod compression;
 mod cors;
-mod fields;
+pub(crate) mod fields;
 mod gzip;
 mod head;
 #[cfg(test)]
@@ -40,3 +40,5 @@ pub use https::HttpsRedirect;
 pub use stack::{Edge, Layer, Passage};
 
 pub(crate) use access_log::AccessEntry;
+pub(crate) use answer::{plain_text, redirect};
+pub(crate) use head::Arriving;

@@ -5,12 +5,14 @@
 
 mod baton;
 mod mailbox;
+mod pool;
 #[cfg(not(bimetal_loom))]
 mod runners;
 mod sync;
 mod wakes;
 
 pub use mailbox::Mailbox;
+pub use pool::{Full, Job, Pool, PoolConfig, PoolDemand};
 #[cfg(not(bimetal_loom))]
 pub use runners::{Batch, Demand, Limits, Refusal, Runners, Work};
 pub use wakes::Burst;

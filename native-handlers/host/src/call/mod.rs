@@ -6,7 +6,6 @@ mod frame;
 mod lease;
 mod limit;
 mod metric;
-mod pool;
 mod response;
 mod stream;
 mod table;
@@ -20,6 +19,7 @@ use std::time::Duration;
 use bimetal_abi::{RESULT_OK, RESULT_PANIC};
 use bimetal_runtime::breadcrumb::Breadcrumb;
 use bimetal_runtime::http::{header, HeaderValue, StatusCode};
+use bimetal_runtime::lane::Pool;
 use bimetal_runtime::{Answer, BodyMode, Handler, Request, Response, ServerHandle};
 
 use crate::host::Counters;
@@ -30,8 +30,6 @@ use lease::Lease;
 
 pub(crate) use limit::LogLimit;
 pub(crate) use metric::all as metrics_text;
-pub(crate) use pool::Pool;
-pub use pool::{PoolConfig, PoolDemand};
 pub(crate) use table::{HOST, HOST_CAPS};
 
 /// How long a handler of kind `blocking` or `async` may take, where nothing else is said.

@@ -1,4 +1,4 @@
-//! The threads on which `blocking` handlers run: started when needed, ended when idle, bounded like the queue before them.
+//! Threads for work that may block: started when needed, ended when idle, bounded like the queue before them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-/// The size of a host's blocking pool.
+/// The size of a pool.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolConfig {
     /// Threads at most.
     pub threads: usize,
-    /// Requests that may wait for a thread; a further one is answered 503.
+    /// Jobs that may wait for a thread; a further one is refused.
     pub queue: usize,
     /// How long a thread without work stays.
     pub idle: Duration,
@@ -24,7 +24,7 @@ impl Default for PoolConfig {
     }
 }
 
-/// What a host's blocking pool has to do.
+/// What a pool has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolDemand {
     /// Jobs that wait.
@@ -44,17 +44,19 @@ impl PoolDemand {
 }
 
 /// Work for a thread of the pool.
-pub(crate) type Job = Box<dyn FnOnce() + Send>;
+pub type Job = Box<dyn FnOnce() + Send>;
 
 /// The pool has no thread and no place in its queue left, or is closed.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Full;
+pub struct Full;
 
-pub(crate) struct Pool {
+/// Runs jobs that may block.
+pub struct Pool {
     shared: Arc<Shared>,
 }
 
 struct Shared {
+    name: &'static str,
     config: PoolConfig,
     state: Mutex<State>,
     work: Condvar,
@@ -74,12 +76,13 @@ struct State {
 }
 
 impl Pool {
-    pub(crate) fn new(config: PoolConfig) -> Pool {
-        Pool { shared: Arc::new(Shared { config, state: Mutex::default(), work: Condvar::new() }) }
+    /// A pool without threads yet; theirs will be called `name` and a number.
+    pub fn new(name: &'static str, config: PoolConfig) -> Pool {
+        Pool { shared: Arc::new(Shared { name, config, state: Mutex::default(), work: Condvar::new() }) }
     }
 
     /// Has a thread run `job`, as soon as one is free.
-    pub(crate) fn submit(&self, job: Job) -> Result<(), Full> {
+    pub fn submit(&self, job: Job) -> Result<(), Full> {
         let config = &self.shared.config;
         let mut state = self.shared.state.lock();
         let waiting = state.queue.len();
@@ -89,16 +92,14 @@ impl Pool {
         if waiting >= state.idle && state.threads.len() < config.threads {
             let number = state.next_number;
             let shared = Arc::clone(&self.shared);
-            let spawned = thread::Builder::new()
-                .name(format!("bimetal-blocking-{number}"))
-                .spawn(move || shared.run(number));
-            match spawned {
+            let builder = thread::Builder::new().name(format!("{}-{number}", shared.name));
+            match builder.spawn(move || shared.run(number)) {
                 Ok(handle) => {
                     state.next_number += 1;
                     state.threads.insert(number, handle);
                 }
                 Err(error) => {
-                    tracing::warn!("no further thread for blocking handlers could be started: {error}");
+                    tracing::warn!("no further thread {} could be started: {error}", self.shared.name);
                     if state.threads.is_empty() {
                         return Err(Full);
                     }
@@ -116,13 +117,13 @@ impl Pool {
     }
 
     /// What it has to do.
-    pub(crate) fn demand(&self) -> PoolDemand {
+    pub fn demand(&self) -> PoolDemand {
         let state = self.shared.state.lock();
         PoolDemand { waiting: state.queue.len(), busy: state.busy, max_threads: self.shared.config.threads }
     }
 
     /// Drops what waits, ends idle threads and waits for them. A thread that is busy ends when its handler returns.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         let (jobs, threads) = {
             let mut state = self.shared.state.lock();
             state.closed = true;
@@ -185,7 +186,7 @@ mod tests {
 
     #[test]
     fn beyond_threads_and_queue_a_job_is_refused() {
-        let pool = Pool::new(PoolConfig { threads: 2, queue: 1, idle: HANG });
+        let pool = Pool::new("bimetal-blocking", PoolConfig { threads: 2, queue: 1, idle: HANG });
         let (started, starts) = mpsc::channel();
         let mut releases = Vec::new();
         let mut submit = || {
@@ -208,7 +209,10 @@ mod tests {
 
     #[test]
     fn idle_threads_end_and_new_ones_start() {
-        let pool = Pool::new(PoolConfig { threads: 1, queue: 8, idle: Duration::from_millis(1) });
+        let pool = Pool::new(
+            "bimetal-blocking",
+            PoolConfig { threads: 1, queue: 8, idle: Duration::from_millis(1) },
+        );
         for _ in 0..3 {
             let (done, finished) = mpsc::channel();
             pool.submit(Box::new(move || done.send(()).unwrap())).unwrap();
@@ -223,7 +227,7 @@ mod tests {
 
     #[test]
     fn closing_joins_idle_threads_and_refuses_work() {
-        let pool = Pool::new(PoolConfig { threads: 4, queue: 8, idle: HANG });
+        let pool = Pool::new("bimetal-blocking", PoolConfig { threads: 4, queue: 8, idle: HANG });
         let (done, finished) = mpsc::channel();
         pool.submit(Box::new(move || done.send(()).unwrap())).unwrap();
         finished.recv_timeout(HANG).unwrap();
@@ -233,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_job_that_panics_leaves_the_thread_at_work() {
-        let pool = Pool::new(PoolConfig { threads: 1, queue: 8, idle: HANG });
+        let pool = Pool::new("bimetal-blocking", PoolConfig { threads: 1, queue: 8, idle: HANG });
         pool.submit(Box::new(|| panic!("on purpose"))).unwrap();
         let (done, finished) = mpsc::channel();
         pool.submit(Box::new(move || done.send(()).unwrap())).unwrap();
