@@ -31,7 +31,7 @@ use crate::settings::seconds;
 const VARIABLE: &str = "BIMETAL_WORKER";
 
 /// What a worker that has lost its supervisor gets beyond its drain timeout.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_millis(1500);
 
 /// Keeps worker processes that share a listening socket.
 #[pyclass(frozen, module = "bimetal._core")]

@@ -21,7 +21,7 @@ const MAX_FAILURES: u32 = 5;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// What a worker gets beyond its drain timeout.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_millis(1500);
 
 /// The number of SIGTERM, on every Unix.
 const TERMINATED: i32 = 15;
