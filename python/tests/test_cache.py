@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from bimetal import Bimetal, Server
+from harness.plugins import compile_generation
 from harness.servers import REPOSITORY, START_TIMEOUT, ServerProcess, run_bimetal, start_bimetal, until
 from harness.wire import Connection, get, request
 
@@ -142,6 +144,20 @@ def test_answers_that_are_not_kept(server: ServerProcess, kind: str) -> None:
     assert len({reply.body for reply in replies}) == 3
     assert all(reply.header("age") is None for reply in replies)
     assert calls(server, kind) == 3 and counts(server, "/unfit/{kind}")["stored"] == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("cookie", "it sets a cookie"), ("vary", "its Vary names what"), ("stream", "it comes in parts")],
+)
+def test_a_route_whose_answers_cannot_be_kept_is_told_of_once(kind: str, said: str) -> None:
+    with start_bimetal(APP) as server:
+        server.wait_ready()
+        for _ in range(3):
+            get(server.port, f"/unfit/{kind}")
+        get(server.port, "/unfit/private")
+        server.wait_output("is not kept: ")
+        assert server.output.count("is not kept: ") == 1 and said in server.output and "/unfit/{kind}" in server.output
 
 
 @pytest.mark.parametrize("field", [("Authorization", "Bearer x"), ("Cookie", "sid=1")])
@@ -393,6 +409,34 @@ def test_workers_are_told_of_each_others_invalidations() -> None:
             assert one.request("POST", "/invalidate?path=/sync/w").json() is True
             assert one.request("GET", "/sync/w").json() != before[0]
             until(lambda: other.request("GET", "/sync/w").json() != before[1], "the other worker's answer, made anew")
+
+
+def test_a_reload_drops_what_the_replaced_handler_has_answered(tmp_path: Path) -> None:
+    def install(version: str) -> None:
+        built = compile_generation(tmp_path, version)
+        with built.open("ab") as end:
+            end.write(str(tmp_path).encode())
+        built.rename(tmp_path / "gen.so")
+
+    install("1.0.0")
+    journal = tmp_path / "journal"
+    app = Bimetal(plugins=[(tmp_path / "gen.so", {"folder": str(tmp_path)})])
+
+    @app.get("/version", handler_type="native", native="gen.version", cache=60)
+    def version() -> None: ...
+
+    with Server(app) as server:
+        old = [get(server.port, "/version") for _ in range(2)]
+        assert old[0].body == old[1].body and old[1].header("age") == "0"
+        install("2.0.0")
+        assert len(server.reload_plugins()) == 1
+        assert app.cache.stats()["entries"] == 0
+        # Nothing that was kept is memory of the library.
+        until(lambda: "retire 1.0.0" in journal.read_text().splitlines(), "the end of the old version")
+        new = [get(server.port, "/version") for _ in range(2)]
+        assert new[0].body == new[1].body != old[0].body and new[1].header("age") == "0"
+        # Figures of a route go on.
+        assert app.cache.stats()["routes"]["/version"]["hit"] == 2
 
 
 def test_figures() -> None:

@@ -1,5 +1,6 @@
 //! A route's handler with the cache in front of it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use tokio::time::timeout;
 
 use super::conditions::Conditions;
 use super::flight::{Boarding, Brought, Key, Leader, Outcome};
-use super::kept::{Kept, State, Unfit, CACHE_STATUS};
+use super::kept::{Kept, State, Unfit, Why, CACHE_STATUS};
 use super::key::{marks, Asked};
 use super::policy::Policy;
 use super::stamps::{Mark, Marks, Target};
@@ -48,6 +49,7 @@ struct Cached {
     fixed: Marks,
     number: u64,
     counts: Arc<RouteCounts>,
+    has_said: AtomicBool,
     /// Whom renewals are asked of; without it there are none, and what is stale is made anew.
     server: Option<ServerHandle>,
 }
@@ -71,6 +73,7 @@ impl CachedHandler {
                 fixed,
                 number: store.next_route(),
                 counts: store.counts(pattern),
+                has_said: AtomicBool::new(false),
                 store: Arc::clone(store),
                 server,
             }),
@@ -268,9 +271,22 @@ impl Cached {
         match kept {
             Ok(_) => {}
             Err(Unfit::Failed) => count(&self.counts.failed),
-            Err(Unfit::NotForAll) => count(&self.counts.unfit),
+            Err(Unfit::NotForAll(why)) => {
+                count(&self.counts.unfit);
+                self.hears_of(why);
+            }
         }
         kept
+    }
+
+    /// Says once for the route that its answers cannot be kept.
+    fn hears_of(&self, why: Why) {
+        if let Why::Odd(why) = why {
+            if !self.has_said.swap(true, Ordering::Relaxed) {
+                let route = self.counts.pattern.as_str();
+                tracing::warn!(route, "an answer of a cached route is not kept: {why}");
+            }
+        }
     }
 
     fn keep(&self, key: Key, kept: Kept) -> Arc<Kept> {
@@ -315,7 +331,7 @@ impl Voyage {
                     cached.says(response, "fwd=uri-miss")
                 }
             },
-            Err(Unfit::NotForAll) => {
+            Err(Unfit::NotForAll(_)) => {
                 let nothing = Kept::nothing(&cached.policy, stamp, marks, cached.store.now());
                 cached.store.put(key, Arc::new(nothing));
                 leader.end(&Brought::Alone);

@@ -61,7 +61,16 @@ pub(super) enum Unfit {
     /// The handler has failed: another one may succeed.
     Failed,
     /// The answer is for one client, or too large, or in parts.
-    NotForAll,
+    NotForAll(Why),
+}
+
+/// What makes an answer unfit for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Its status, or what it says in `Cache-Control` or `Expires`: as its handler means it.
+    Meant,
+    /// Something that no answer of this handler may be without: whoever has given its route a cache should hear of it.
+    Odd(&'static str),
 }
 
 /// How an answer is at a time.
@@ -88,19 +97,23 @@ impl Kept {
         if response.unhandled || response.status.is_server_error() {
             return Err(Unfit::Failed);
         }
-        let Body::Full(body) = &response.body else { return Err(Unfit::NotForAll) };
         let has = |wanted: HeaderName| response.headers.iter().any(|(name, _)| *name == wanted);
         let directives = Directives::of(&response.headers);
         let lifetime = directives.max_age.or_else(|| expires_in(&response.headers));
         let fresh = lifetime.map_or(policy.ttl, |lifetime| lifetime.min(policy.ttl));
-        if !policy.statuses.contains(&response.status)
-            || body.len() > policy.max_size.min(limit)
-            || has(header::SET_COOKIE)
-            || directives.forbids
-            || fresh.is_zero()
-            || !varies_by_known(response, policy)
-        {
-            return Err(Unfit::NotForAll);
+        if !policy.statuses.contains(&response.status) || directives.forbids || fresh.is_zero() {
+            return Err(Unfit::NotForAll(Why::Meant));
+        }
+        let odd = |why| Err(Unfit::NotForAll(Why::Odd(why)));
+        let Body::Full(body) = &response.body else { return odd("it comes in parts") };
+        if has(header::SET_COOKIE) {
+            return odd("it sets a cookie");
+        }
+        if body.len() > policy.max_size.min(limit) {
+            return odd("its body is too large");
+        }
+        if !varies_by_known(response, policy) {
+            return odd("its Vary names what the cache does not tell apart");
         }
         let age = response.headers.iter().find(|(name, _)| *name == header::AGE);
         let age = age.and_then(|(_, value)| value.to_str().ok()?.trim().parse().ok()).unwrap_or(0);

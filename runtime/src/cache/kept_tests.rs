@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Kept, State, Unfit};
+use super::{Kept, State, Unfit, Why};
 use crate::cache::stamps::Marks;
 use crate::cache::Policy;
 use crate::http::{header, Body, HeaderName, HeaderValue, Response, StatusCode};
@@ -61,21 +61,29 @@ fn the_handler_may_say_less_than_the_route() {
 fn what_is_not_for_all_is_not_kept() {
     let policy = policy();
     for response in [
-        with(header::SET_COOKIE, "a=1"),
         with(header::CACHE_CONTROL, "private"),
         with(header::CACHE_CONTROL, "no-store"),
         with(header::CACHE_CONTROL, "no-cache"),
         with(header::CACHE_CONTROL, "max-age=0"),
         with(header::EXPIRES, "0"),
         with(header::EXPIRES, "Sun, 06 Nov 1994 08:49:37 GMT"),
-        with(header::VARY, "accept-language"),
-        with(header::VARY, "*"),
         Response::new(StatusCode::NOT_FOUND),
-        Response::new(StatusCode::OK).with_body(vec![0; policy.max_size + 1]),
-        Response { body: Body::Stream(Box::pin(Nothing)), ..Response::new(StatusCode::OK) },
     ] {
         let fields: Vec<_> = response.headers.iter().collect();
-        assert_eq!(kept(&policy, &response).err(), Some(Unfit::NotForAll), "{fields:?}");
+        assert_eq!(kept(&policy, &response).err(), Some(Unfit::NotForAll(Why::Meant)), "{fields:?}");
+    }
+    for (response, said) in [
+        (with(header::SET_COOKIE, "a=1"), "sets a cookie"),
+        (with(header::VARY, "accept-language"), "Vary"),
+        (with(header::VARY, "*"), "Vary"),
+        (Response::new(StatusCode::OK).with_body(vec![0; policy.max_size + 1]), "too large"),
+        (Response { body: Body::Stream(Box::pin(Nothing)), ..Response::new(StatusCode::OK) }, "in parts"),
+    ] {
+        let unfit = kept(&policy, &response).err();
+        assert!(
+            matches!(unfit, Some(Unfit::NotForAll(Why::Odd(why))) if why.contains(said)),
+            "{said}: {unfit:?}"
+        );
     }
     let failed = Response::new(StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(kept(&policy, &failed).err(), Some(Unfit::Failed));
