@@ -43,7 +43,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test conformance differential versions pythons freethreaded bench instructions bench-natives bench-peers bench-isolation bench-sleep bench-parallel bench-tools soak autobahn docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
+.PHONY: help run test conformance differential versions pythons freethreaded bench instructions bench-natives bench-peers bench-isolation bench-sleep bench-parallel bench-pg bench-tools soak autobahn docs-lanes check build examples test-tools rust-check python-check rust-test model-test python-test stub-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -92,6 +92,11 @@ bench-isolation: build ## A probe at a fixed rate while Python computes, blocks 
 bench-sleep: build ## Handlers that sleep for 10 s on 100 and 1,000 connections, beside FastAPI under uvicorn (SECONDS=60, SLEEP=10, WRITE=yes)
 	PYTHONPATH=benches $(BIN)/python -m load.sleep $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SLEEP),--sleep $(SLEEP)) \
 		$(if $(WRITE),--write docs/performance.md)
+
+# Needs PostgreSQL's server (Debian: apt-get install postgresql).
+bench-pg: build test-tools ## PostgreSQL through bimetal.pg, asyncpg and psycopg, in turns (ROUNDS=5, SECONDS=4, WRITE=yes)
+	$(BIN)/python -m pip install --quiet -r benches/pg/requirements.txt
+	PYTHONPATH=benches:python/tests $(BIN)/python -m pg $(LOAD_OPTIONS) $(if $(WRITE),--write docs/performance.md)
 
 # The short versions of these tests run in `make test`. `SOAK_TESTS=overload` for one of them.
 SOAK_TESTS ?= soak soak_workers soak_memory slow_clients overload h2load

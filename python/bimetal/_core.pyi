@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Iterator, MutableMapping, Sequence
 from typing import Any, Final, Literal, final
 
-from typing_extensions import Self, Unpack
+from starlette.responses import Response
+from typing_extensions import Buffer, Self, Unpack
 
 from bimetal.binding import HandlerInfo, PluginChange, PluginInfo
 from bimetal.compile.plan import RoutePlan
@@ -21,6 +22,12 @@ __all__ = [
     "Engine",
     "Host",
     "Lifespan",
+    "PgCopyIn",
+    "PgCopyOut",
+    "PgPool",
+    "PgQuery",
+    "PgResult",
+    "PgTransaction",
     "PluginError",
     "Rebound",
     "Reload",
@@ -33,6 +40,7 @@ __all__ = [
     "dumps",
     "gains",
     "loads",
+    "pg_forked",
     "sdk_sources",
     "set_log",
 ]
@@ -465,3 +473,200 @@ class WorkerLink:
 
     def ask_to_leave(self) -> None:
         """Ask for another worker, which takes this one's place."""
+
+@final
+class PgResult:
+    """What a statement has given. The rows are kept as they came, and become Python objects when they are asked for."""
+
+    def all(self) -> list[dict[str, Any]]:
+        """All rows."""
+
+    def one(self) -> dict[str, Any]:
+        """The one row there is. Raises bimetal.pg.PgRowsError for none and for several."""
+
+    def one_or_none(self) -> dict[str, Any] | None:
+        """The one row there is, or None. Raises bimetal.pg.PgRowsError for several."""
+
+    def first(self) -> dict[str, Any] | None:
+        """The first row, or None."""
+
+    def scalar(self) -> Any:
+        """The first value of the first row, or None where there is no row."""
+
+    def scalars(self) -> list[Any]:
+        """The first value of each row."""
+
+    def json(self) -> bytes:
+        """All rows as JSON, a list of objects, made without Python objects; as FastAPI would write `all()`."""
+
+    def response(self, status_code: int = 200) -> Response:
+        """The same as a response, which is sent as it is."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows the statement gave or changed."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[dict[str, Any]]: ...
+
+@final
+class PgQuery:
+    """A statement and its arguments; sent when it is awaited, or when one of its methods is called, once."""
+
+    def __await__(self) -> Generator[Any, None, PgResult]: ...
+    def all(self) -> Awaitable[list[dict[str, Any]]]:
+        """As of `PgResult`, like all others here."""
+
+    def one(self) -> Awaitable[dict[str, Any]]: ...
+    def one_or_none(self) -> Awaitable[dict[str, Any] | None]: ...
+    def first(self) -> Awaitable[dict[str, Any] | None]: ...
+    def scalar(self) -> Awaitable[Any]: ...
+    def scalars(self) -> Awaitable[list[Any]]: ...
+    def json(self) -> Awaitable[bytes]: ...
+    def response(self, status_code: int = 200) -> Awaitable[Response]: ...
+
+#: What `COPY ... FROM STDIN` takes: data, a file, or an iterable of data or of rows.
+_CopySource = str | Buffer | Iterable[str | Buffer | tuple[Any, ...] | list[Any]]
+
+@final
+class PgPool:
+    """A pool of connections to PostgreSQL, on a thread of its own, which starts with the first use.
+
+    Args:
+        dsn: `postgresql://user:password@host:5432/database?sslmode=require`, or `host=... user=... dbname=...`.
+        min_size: Connections that are opened at the start and kept.
+        max_size: Connections at most.
+        connect_timeout: How long making a connection may take, in seconds.
+        checkout_timeout: How long a statement waits for a connection, in seconds.
+        statement_timeout: How long a statement may take, in seconds; None for as long as the server allows.
+        idle_timeout: After how long an unused connection is closed, where there are more than `min_size`; in seconds.
+        statement_cache: Statements that each connection keeps prepared at most.
+        max_waiting: Statements at most that run or wait for a connection.
+        max_result: The largest result, in bytes as the server sends it.
+        application_name: What `pg_stat_activity` shows.
+
+    Raises:
+        ValueError: The DSN or a setting cannot be used.
+    """
+
+    def __new__(
+        cls,
+        dsn: str,
+        min_size: int = 1,
+        max_size: int = 10,
+        *,
+        connect_timeout: float = 2.0,
+        checkout_timeout: float = 1.5,
+        statement_timeout: float | None = 30.0,
+        idle_timeout: float = 300.0,
+        statement_cache: int = 256,
+        max_waiting: int = 4096,
+        max_result: int = 268_435_456,
+        application_name: str = "bimetal",
+    ) -> Self: ...
+    def open(self) -> None:
+        """Start the pool's thread, which opens the first connections; also again after `close`."""
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Close every connection, after what runs has ended or `timeout` seconds have passed; whether it has ended."""
+
+    def aclose(self, timeout: float = 5.0) -> Awaitable[bool]:
+        """The same, awaited."""
+
+    def stats(self) -> dict[str, int]:
+        """`max_size`, `size`, `idle` and `waiting` of the connections, `running` statements."""
+
+    def exec(self, sql: str, /, *args: Any) -> PgResult:
+        """Run a statement with `$1`, `$2`, ... and wait for its result; other threads have the interpreter meanwhile.
+
+        Raises the errors of `bimetal.pg`.
+        """
+
+    def aexec(self, sql: str, /, *args: Any) -> PgQuery:
+        """A statement to be awaited: `await pool.aexec(...)`, `await pool.aexec(...).one()`."""
+
+    def transaction(
+        self, *, isolation: str | None = None, read_only: bool = False, deferrable: bool = False
+    ) -> PgTransaction:
+        """A transaction, for `with` and `async with`.
+
+        Args:
+            isolation: "serializable", "repeatable read" or "read committed"; None for the server's default.
+            read_only: It changes nothing.
+            deferrable: It waits until nothing can disturb it; with "serializable" and `read_only`.
+        """
+
+    def copy_in(self, sql: str, source: _CopySource) -> int:
+        """`COPY ... FROM STDIN`; how many rows there were. Rows (tuples, lists) are written in COPY's text format."""
+
+    async def acopy_in(self, sql: str, source: _CopySource | AsyncIterable[Any]) -> int:
+        """The same, awaited."""
+
+    def copy_out(self, sql: str) -> PgCopyOut:
+        """`COPY ... TO STDOUT`, as an iterable of bytes, for `for` and `async for`."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, _kind: object, _value: object, _traceback: object) -> None: ...
+
+@final
+class PgTransaction:
+    """A transaction, or a savepoint within one. Left, it is committed, or by an exception rolled back."""
+
+    def exec(self, sql: str, /, *args: Any) -> PgResult:
+        """As of `PgPool`, like all others here."""
+
+    def aexec(self, sql: str, /, *args: Any) -> PgQuery: ...
+    def transaction(self) -> PgTransaction:
+        """A savepoint within it, for `with` and `async with`."""
+
+    def copy_in(self, sql: str, source: _CopySource) -> int: ...
+    async def acopy_in(self, sql: str, source: _CopySource | AsyncIterable[Any]) -> int: ...
+    def copy_out(self, sql: str) -> PgCopyOut: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: object, _value: object, _traceback: object) -> bool: ...
+    def __aenter__(self) -> Awaitable[Self]: ...
+    def __aexit__(self, kind: object, _value: object, _traceback: object) -> Awaitable[bool]: ...
+
+@final
+class PgCopyIn:
+    """What the coroutine of `acopy_in` writes to."""
+
+    def begin(self) -> None:
+        """Begin it."""
+
+    def add(self, item: Any) -> bool:
+        """Take an item; whether it is time to flush."""
+
+    def fill(self, items: Iterator[Any]) -> bool:
+        """Take items until it is time to flush; whether there may be more."""
+
+    def flush(self) -> Awaitable[bool]:
+        """Send what was taken; False where the copy has ended already."""
+
+    def finish(self) -> Awaitable[int]:
+        """End it; how many rows there were."""
+
+    def abort(self) -> None:
+        """Undo it."""
+
+@final
+class PgCopyOut:
+    """`COPY ... TO STDOUT`, in chunks of about 64 KiB. Given up before its end, the statement is cancelled."""
+
+    def read(self) -> bytes:
+        """All that is left of it."""
+
+    def aread(self) -> Awaitable[bytes]:
+        """The same, awaited."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> bytes: ...
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Awaitable[bytes]: ...
+
+def pg_forked() -> None:
+    """Called in the child, when the process has been forked."""

@@ -23,6 +23,7 @@
 //! | [`shadow`] | copies of native exchanges, to be compared with a route's Python body |
 //! | [`supervisor`] | worker processes, and a worker's line to its supervisor |
 //! | [`vitals`] | how a server does: what its probes say, and its figures |
+//! | [`pg`] | PostgreSQL |
 //! | [`sdk`] | the sources that `bimetal plugin new` copies |
 
 mod application;
@@ -49,6 +50,7 @@ mod json;
 mod lanes;
 mod log;
 mod params;
+mod pg;
 mod plan;
 mod refusal;
 mod reload;
@@ -100,6 +102,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
     module.add_class::<host::Host>()?;
     module.add_class::<asgi::lifespan::Lifespan>()?;
+    pg::register(module)?;
     module.add_class::<reload::Rebound>()?;
     module.add_class::<reload::Reload>()?;
     module.add_class::<route_call::RouteCall>()?;

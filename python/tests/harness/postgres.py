@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.servers import START_TIMEOUT, STOP_TIMEOUT, free_port
+from harness.servers import START_TIMEOUT, STOP_TIMEOUT, free_port, until
 
 
 def programs() -> Path:
@@ -42,6 +42,7 @@ class Postgres:
         self._folder = Path(tempfile.mkdtemp(prefix="bimetal-postgres-"))
         self._password = secrets.token_hex(16)
         self._process: subprocess.Popen[bytes] | None = None
+        self._settings: dict[str, str] = {}
         self.port = free_port()
 
     @property
@@ -72,6 +73,7 @@ class Postgres:
             "unix_socket_directories": "",
             # Nobody needs the data after a crash.
             "fsync": "off",
+            **self._settings,
         }
         command = [str(self._programs / "postgres"), "-D", str(self._folder / "data")]
         for name, value in options.items():
@@ -105,6 +107,38 @@ class Postgres:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(STOP_TIMEOUT)
+
+    def kill(self) -> None:
+        """End it without a word to anybody, as the kernel would; returns when its processes are gone."""
+        process, self._process = self._process, None
+        assert process is not None
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(STOP_TIMEOUT)
+        until(lambda: not any(Path("/proc", child).exists() for child in children), "its children are gone")
+
+    def pause(self, paused: bool) -> None:
+        """Have it and all its processes stop where they are, or go on."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        for pid in [self._process.pid, *map(int, children)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP if paused else signal.SIGCONT)
+
+    def encrypt(self, certificate: Path, key: Path) -> None:
+        """Have it take encrypted connections from its next start on."""
+        for name, file in (("server.crt", certificate), ("server.key", key)):
+            copy = self._folder / name
+            shutil.copy(file, copy)
+            copy.chmod(0o600)
+            user = self._user()
+            if user is not None:
+                shutil.chown(copy, user)
+        self._settings |= {
+            "ssl": "on",
+            "ssl_cert_file": str(self._folder / "server.crt"),
+            "ssl_key_file": str(self._folder / "server.key"),
+        }
 
     def run(self, file: Path) -> None:
         """Run the SQL of a file in the database `notes`."""

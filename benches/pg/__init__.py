@@ -1,0 +1,1 @@
+"""`bimetal.pg` beside psycopg and asyncpg: `make bench-pg`."""
