@@ -37,7 +37,14 @@ class NativeOptions(TypedDict, total=False):
     cache: Cache | float | None
 
 
-class OperationOptions(NativeOptions, total=False):
+class OwnOptions(NativeOptions, total=False):
+    """The same with what holds for routes in Python and native ones alike."""
+
+    #: The largest body of a request, in bytes, in place of the server's limit; beyond it the answer is 413.
+    max_body_size: int | None
+
+
+class OperationOptions(OwnOptions, total=False):
     """Keyword arguments of `get`, `post` and the other decorators of a path operation."""
 
     response_model: Any
@@ -70,6 +77,53 @@ class RouteOptions(OperationOptions, total=False):
     methods: Any
     route_class_override: type[APIRoute] | None
     strict_content_type: Any
+
+
+class CompressionOptions(TypedDict, total=False):
+    """Settings of `Bimetal(compression={...})`; see `bimetal.middleware.CompressionMiddleware`."""
+
+    #: The smallest body that is compressed, in bytes; 500 by default.
+    minimum_size: int
+    #: A level, 1 to 19; True for the usual one, 3; False leaves the coding out.
+    zstd: int | bool
+    #: A level, 0 to 11; True for the usual one, 4.
+    br: int | bool
+    #: A level, 1 to 9; True for the usual one, 6.
+    gzip: int | bool
+    #: Types of content that are not compressed; `"video/*"` for all types of video.
+    exclude_content_types: Sequence[str]
+
+
+class ETagOptions(TypedDict, total=False):
+    """Settings of `Bimetal(etag={...})`; see `bimetal.middleware.ETagMiddleware`."""
+
+    #: Send weak tags.
+    weak: bool
+
+
+class SecurityHeaderOptions(TypedDict, total=False):
+    """Settings of `Bimetal(security_headers={...})`: values of header fields, None to leave one out."""
+
+    #: `"max-age=31536000"` by default; sent over HTTPS alone.
+    strict_transport_security: str | None
+    #: `"nosniff"` by default.
+    x_content_type_options: str | None
+    #: `"DENY"` by default.
+    x_frame_options: str | None
+    #: `"strict-origin-when-cross-origin"` by default.
+    referrer_policy: str | None
+    #: `"camera=(), geolocation=(), microphone=()"` by default.
+    permissions_policy: str | None
+    #: `"base-uri 'self'; frame-ancestors 'none'; object-src 'none'"` by default.
+    content_security_policy: str | None
+    #: `"same-origin"` by default: pages of other sites cannot embed what is served.
+    cross_origin_resource_policy: str | None
+    #: Not sent by default: with it the documentation's login by OAuth2 loses its window.
+    cross_origin_opener_policy: str | None
+    #: Not sent by default.
+    cross_origin_embedder_policy: str | None
+    #: Any other fields, by name.
+    headers: Mapping[str, str]
 
 
 class ApplicationOptions(TypedDict, total=False):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 import fastapi
 from typing_extensions import Unpack
 
+from bimetal import body_limit
 from bimetal.binding import bind
 from bimetal.caching import with_cache
 from bimetal.options import NativeOptions, OperationOptions, RouteOptions
@@ -20,7 +21,7 @@ _NATIVE_OPTIONS = tuple(NativeOptions.__annotations__)
 
 
 class NativeRoutes:
-    """FastAPI's route decorators with `handler_type`, `native`, `fallback`, `bypass`, `shadow` and `cache` added.
+    """FastAPI's route decorators with the options of native routes, `cache` and `max_body_size` added.
 
     A base class to stand before `fastapi.FastAPI` or `fastapi.APIRouter`.
     """
@@ -63,8 +64,9 @@ class NativeRoutes:
 
     def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Unpack[RouteOptions]) -> None:
         """Add an operation without a decorator; see `fastapi.FastAPI.add_api_route`."""
-        own, rest = _split(options)
+        own, limit, rest = _split(options)
         cast(Any, super()).add_api_route(path, _bound(endpoint, own), **rest)
+        self._limit_last(limit)
 
     def static(
         self,
@@ -122,14 +124,21 @@ class NativeRoutes:
         cast(Any, self).mount(path, folder, name=name)
 
     def _operation(self, decorator: str, path: str, options: Any) -> Callable[[F], F]:
-        own, rest = _split(options)
+        own, limit, rest = _split(options)
         register = getattr(super(), decorator)(path, **rest)
 
         def decorate(function: F) -> F:
             register(_bound(function, own))
+            self._limit_last(limit)
             return function
 
         return decorate
+
+    def _limit_last(self, limit: int | None) -> None:
+        """Limit the bodies of the route that was declared last."""
+        if limit is not None:
+            routes = cast(Any, self).routes
+            body_limit.set_limit(routes[-1], limit, router=isinstance(self, fastapi.APIRouter))
 
 
 class APIRouter(NativeRoutes, fastapi.APIRouter):  # type: ignore[misc]  # the options are a superset of FastAPI's
@@ -161,9 +170,9 @@ def _bound(function: Any, own: dict[str, Any]) -> Any:
     return bound if cache is None else with_cache(bound, cache)
 
 
-def _split(options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Bimetal's own options, all of them, and FastAPI's."""
+def _split(options: Any) -> tuple[dict[str, Any], int | None, dict[str, Any]]:
+    """The options that go with the function, all of them, the limit of bodies, and FastAPI's options."""
     rest = dict(options)
     own = {name: rest.pop(name, None) for name in _NATIVE_OPTIONS}
     own["name"] = own.pop("native")
-    return own, rest
+    return own, body_limit.checked(rest.pop("max_body_size", None)), rest

@@ -255,8 +255,10 @@ impl Engine {
         };
         let (mut routes, mut compiled, mut natively) = (Vec::new(), Vec::new(), Vec::new());
         let mut cached = Vec::new();
+        let mut body_limits = Vec::new();
         for (place, plan) in plans.try_iter()?.enumerate() {
             let plan = Plan::read(&plan?)?;
+            body_limits.extend(plan.max_body_size.map(|limit| (place, limit)));
             if let Some(name) = &plan.native {
                 let names = path_parameters(&plan.path);
                 let handler = natives.get().host.bind(name, &names, &self.readiness);
@@ -293,13 +295,15 @@ impl Engine {
             }
         }
         let mounted = self.unclaimed(&routes);
-        self.probes.store(mounted.len(), Ordering::Relaxed);
+        let ahead = mounted.len();
+        self.probes.store(ahead, Ordering::Relaxed);
         routes.splice(..0, mounted);
         *self.vitals.host.lock() = Some(natives.get().host.clone());
         let fallback = whole("/{path:path}".to_owned(), Vec::new());
         let layers = edge.iter().map(|layer| layer.get().layer()).collect();
         let new = RouteTable::new(routes, Some(fallback))
             .map_err(|error| from_runtime(&error))?
+            .with_body_limits(body_limits.into_iter().map(|(place, limit)| (place + ahead, limit)))
             .with_edge(Edge::new(layers, lanes.application.root_path.as_str()));
         match &mut *self.state.lock() {
             Stage::Bound { table, .. } => *table = Some(Arc::new(new)),

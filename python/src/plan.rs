@@ -134,6 +134,8 @@ pub(crate) struct Plan {
     pub(crate) status: Option<u16>,
     /// What the route asks of the response cache.
     pub(crate) cache: Option<CacheSpec>,
+    /// The largest body, where the route has a limit of its own.
+    pub(crate) max_body_size: Option<usize>,
     pub(crate) compiled: Option<(Arc<RequestSpec>, PyRoute)>,
     /// The files that answer.
     pub(crate) files: Option<FilesPlan>,
@@ -178,6 +180,7 @@ impl Plan {
         let native = plan.getattr("native")?.extract()?;
         let shadow = plan.getattr("shadow")?.extract()?;
         let status = plan.getattr("status")?.extract()?;
+        let max_body_size = plan.getattr("max_body_size")?.extract()?;
         let compiled = match lane {
             LaneKind::Sync | LaneKind::Async => Some(compiled(plan, &path)?),
             LaneKind::Native | LaneKind::Asgi => None,
@@ -185,7 +188,7 @@ impl Plan {
         let cache = CacheSpec::read(plan, &path_parameters(&path))?;
         let files = plan.getattr("files")?;
         let files = if files.is_none() { None } else { Some(FilesPlan::read(&files, &path)?) };
-        Ok(Plan { path, methods, lane, native, shadow, status, cache, compiled, files })
+        Ok(Plan { path, methods, lane, native, shadow, status, cache, max_body_size, compiled, files })
     }
 }
 

@@ -3,11 +3,13 @@
 mod common;
 
 use std::net::Shutdown;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bimetal_runtime::http::{header, HeaderValue, Method, StatusCode};
-use bimetal_runtime::{Answer, Body, BodyMode, Config, Error, ErrorKind, Response};
+use bimetal_runtime::{
+    Answer, Body, BodyMode, Config, Error, ErrorKind, Response, RouteTable, Running, Server,
+};
 use bytes::Bytes;
 use common::{get, route, serve, serve_with, Chunks, Client};
 use tokio::sync::mpsc;
@@ -164,6 +166,99 @@ fn an_upgrade_that_is_none_does_not_hang_its_body() {
         );
         assert_eq!(client.reply().text(), "abc", "{mode:?}");
         client.assert_ended();
+    }
+}
+
+/// `/small` takes 10 bytes, `/large` 100,000, `/usual` what the server allows: 1,000.
+fn with_limits_of_routes(mode: BodyMode) -> Running {
+    let at = |pattern: &str| {
+        let mut route = echo(mode);
+        route.pattern = pattern.to_owned();
+        route
+    };
+    let routes = vec![at("/small"), at("/usual"), at("/large")];
+    let table = RouteTable::new(routes, None).unwrap().with_body_limits([(0, 10), (2, 100_000)]);
+    // What a reload makes of it has the same limits.
+    let table = table.with_handlers(|_, _| None);
+    Server::bind(small()).unwrap().serve(Arc::new(table)).unwrap()
+}
+
+const LIMITS: [(&str, usize); 3] = [("/small", 10), ("/usual", 1000), ("/large", 100_000)];
+
+#[test]
+fn a_route_can_have_a_limit_of_its_own() {
+    for mode in [BodyMode::Buffered, BodyMode::BufferedUpTo(500), BodyMode::Stream] {
+        let server = with_limits_of_routes(mode);
+        for (path, limit) in LIMITS {
+            let head = format!("POST {path} HTTP/1.1\r\nhost: test\r\n");
+            let mut client = Client::connect(server.local_addr());
+            let body = "x".repeat(limit);
+            client.send(format!("{head}content-length: {limit}\r\n\r\n{body}"));
+            let echoed = client.reply();
+            // A body beyond what is buffered is left to a handler that does not read it.
+            let unread = matches!(mode, BodyMode::BufferedUpTo(most) if limit as u64 > most);
+            assert!(echoed.text() == body || unread, "{mode:?} {path}");
+
+            let mut client = Client::connect(server.local_addr());
+            client.send(format!("{head}content-length: {}\r\n\r\n", limit + 1));
+            let reply = client.reply();
+            assert_eq!((reply.status, reply.header("connection")), (413, Some("close")), "{mode:?} {path}");
+            assert_eq!(reply.text(), format!("{{\"detail\":\"Request body is larger than {limit} bytes\"}}"));
+            client.assert_ended();
+        }
+    }
+}
+
+#[test]
+fn a_chunked_body_ends_at_the_limit_of_its_route() {
+    for mode in [BodyMode::Buffered, BodyMode::Stream, BodyMode::Ignored] {
+        let server = with_limits_of_routes(mode);
+        for (path, limit) in LIMITS {
+            for (size, status) in [(limit, 200), (limit + 1, 413)] {
+                let mut client = Client::connect(server.local_addr());
+                client.send(format!(
+                    "POST {path} HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n"
+                ));
+                client.send(format!("{size:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(size)));
+                assert_eq!(client.reply().status, status, "{mode:?} {path} {size}");
+            }
+        }
+    }
+}
+
+#[test]
+fn whoever_asks_first_is_told_the_limit_of_the_route() {
+    let server = with_limits_of_routes(BodyMode::Buffered);
+    for (path, limit) in LIMITS {
+        let ask = |length: usize| {
+            format!("POST {path} HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n")
+        };
+        let mut client = Client::connect(server.local_addr());
+        client.send(ask(limit));
+        assert_eq!(client.head().status, 100, "{path}");
+        client.send("x".repeat(limit));
+        assert_eq!(client.reply().body.len(), limit);
+        client.send(ask(limit + 1));
+        let reply = client.reply();
+        assert_eq!(reply.status, 413, "{path}");
+        assert!(reply.text().contains(&format!("larger than {limit} bytes")));
+        client.assert_ended();
+    }
+    // Where no route answers, the server's limit holds.
+    for (target, length, status) in [("/nowhere", 1001, 413), ("/nowhere", 1000, 404), ("/large", 1001, 405)]
+    {
+        let method = if status == 405 { "PUT" } else { "POST" };
+        let expected = if length > 1000 { 413 } else { status };
+        for expect in ["", "expect: 100-continue\r\n"] {
+            let mut client = Client::connect(server.local_addr());
+            client.send(format!(
+                "{method} {target} HTTP/1.1\r\nhost: test\r\n{expect}content-length: {length}\r\n\r\n"
+            ));
+            if expect.is_empty() && expected != 413 {
+                client.send("x".repeat(length));
+            }
+            assert_eq!(client.reply().status, expected, "{target} {length} {expect:?}");
+        }
     }
 }
 

@@ -190,3 +190,5 @@ class RoutePlan:
     cache: CachePlan | None = None
     #: `native`, without a handler: the files that the server sends.
     files: StaticFilesPlan | FolderPlan | None = None
+    #: The largest body of a request, in bytes; None: the server's limit.
+    max_body_size: int | None = None

@@ -12,6 +12,7 @@ from starlette.convertors import Convertor
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from bimetal.binding import binding_of
+from bimetal.body_limit import limit_of, limited
 from bimetal.caching import cache_of
 from bimetal.compile import application, reason
 from bimetal.compile.application import limits_forms, overridden, router_obstacle
@@ -105,10 +106,12 @@ class Compilation:
         self._observer = observer
         #: The application's middleware, divided between the server's edge and the application.
         self.edge = Recognised()
+        #: Why paths of requests cannot be told from the root path before FastAPI does.
+        self.unusable: str | None = None
         self.plans: list[RoutePlan] = []
         if isinstance(app, FastAPI):
             root_path = app.root_path or root_path
-            unusable = _root_path_obstacle(root_path, path_prefix)
+            self.unusable = unusable = _root_path_obstacle(root_path, path_prefix)
             self.edge = application.edge(app, knows_scheme=knows_scheme, recorded=recorded)
             self.obstacle = application.obstacle(app, self.edge) or unusable
             self.plans = list(self._compile())
@@ -120,12 +123,13 @@ class Compilation:
         for route in self.app.router.routes:
             why = _unreadable_include(route)
             if why is not None:
+                _refuse_limits_within(route, why)
                 yield self._barrier_plan(route, why)
                 continue
             for found in _standing(route):
                 plan = self._plan(found)
                 if plan is not None:
-                    yield plan
+                    yield self._with_body_limit(plan, found)
 
     def _plan(self, found: _Found) -> RoutePlan | None:
         route = found.route
@@ -157,6 +161,23 @@ class Compilation:
         documentation = getattr(endpoint, "__module__", None) == "fastapi.applications"
         why = reason.DOCUMENTATION() if documentation else reason.STARLETTE_ROUTE()
         return self._asgi_plan(effective, qualified_name(endpoint), why)
+
+    def _with_body_limit(self, plan: RoutePlan, found: _Found) -> RoutePlan:
+        """The plan with the route's own limit for bodies. Raises RouteError where the server could not keep it."""
+        limit = limit_of(found.route)
+        if limit is None:
+            if not isinstance(found.route, fastapi.routing.APIRoute):
+                _refuse_limits_within(found.route, plan.reason or "")
+            return plan
+        where = f"{describe(plan.path, plan.methods, found.effective.endpoint)}: max_body_size= cannot be kept"
+        if self.barrier is not None:
+            raise RouteError(f"{where} behind {self.barrier}; declare the route earlier")
+        if self.unusable is not None:
+            raise RouteError(f"{where}: {self.unusable}")
+        for name, convertor in getattr(found.effective, "param_convertors", {}).items():
+            if not _known(convertor):
+                raise RouteError(f"{where}: {reason.CONVERTOR(name=name)}")
+        return replace(plan, max_body_size=limit)
 
     def _api_plan(self, route: fastapi.routing.APIRoute, found: _Found) -> RoutePlan:
         effective = found.effective
@@ -271,6 +292,16 @@ class Compilation:
             if not _known(convertor):
                 return reason.CONVERTOR(name=name)
         return self.obstacle
+
+
+def _refuse_limits_within(route: Any, why: str) -> None:
+    """Raise RouteError for a route with a limit for bodies that only the application itself can find."""
+    inner: Any = next(limited([route]), None)
+    if inner is not None:
+        where = describe(inner.path, _methods(inner), inner.endpoint)
+        raise RouteError(
+            f"{where}: max_body_size= cannot be kept within {_shown(route)} ({why}); add the routes with include_router"
+        )
 
 
 def _root_path_obstacle(root_path: str, path_prefix: str) -> str | None:

@@ -278,6 +278,11 @@ impl Request {
         self.params = params;
     }
 
+    /// The limit of its route, in place of the server's.
+    pub(crate) fn set_body_limit(&mut self, limit: usize) {
+        self.body_limit = limit;
+    }
+
     pub(crate) fn set_body(&mut self, body: Bytes) {
         self.body = body;
     }

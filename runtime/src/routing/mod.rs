@@ -49,6 +49,8 @@ pub struct RouteTable {
     fallback: Option<Arc<Route>>,
     index: Arc<table::Index>,
     edge: Option<Arc<Edge>>,
+    /// The largest body of each route that has a limit of its own; empty where none has.
+    body_limits: Arc<[Option<usize>]>,
 }
 
 /// What a [`RouteTable`] says about a path and method.
@@ -79,12 +81,31 @@ impl RouteTable {
             fallback: fallback.map(Arc::new),
             index: Arc::new(index),
             edge: None,
+            body_limits: Arc::default(),
         })
     }
 
     /// The same table behind an edge, which every request passes before it is routed, and every response after.
     pub fn with_edge(mut self, edge: Edge) -> RouteTable {
         self.edge = (!edge.is_empty()).then(|| Arc::new(edge));
+        self
+    }
+
+    /// The same table with limits of their own for the bodies of some routes, larger or smaller than
+    /// [`Config::max_body_size`](crate::Config::max_body_size): pairs of a route's place in [`RouteTable::routes`] and bytes.
+    ///
+    /// # Panics
+    ///
+    /// If there is no route at one of the places.
+    pub fn with_body_limits(mut self, limits: impl IntoIterator<Item = (usize, usize)>) -> RouteTable {
+        let mut limits = limits.into_iter().peekable();
+        if limits.peek().is_some() {
+            let mut listed = vec![None; self.routes.len()];
+            for (place, limit) in limits {
+                listed[place] = Some(limit);
+            }
+            self.body_limits = listed.into();
+        }
         self
     }
 
@@ -110,6 +131,7 @@ impl RouteTable {
             fallback: self.fallback.clone(),
             index: Arc::clone(&self.index),
             edge: self.edge.clone(),
+            body_limits: Arc::clone(&self.body_limits),
         }
     }
 
@@ -121,6 +143,16 @@ impl RouteTable {
     /// The routes in order of registration, without the fallback.
     pub fn routes(&self) -> &[Arc<Route>] {
         &self.routes
+    }
+
+    /// The largest body of the route at this place of [`RouteTable::routes`], where that is not the server's limit.
+    pub fn body_limit(&self, place: usize) -> Option<usize> {
+        self.body_limits.get(place).copied().flatten()
+    }
+
+    /// Whether any route has a limit of its own.
+    pub fn limits_bodies(&self) -> bool {
+        !self.body_limits.is_empty()
     }
 
     /// What answers what no route does.

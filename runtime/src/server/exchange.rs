@@ -48,6 +48,11 @@ impl Routed {
         Routed::Own(Arc::clone(table.fallback_entry()))
     }
 
+    /// The largest body, where the route has a limit of its own.
+    pub(super) fn body_limit(&self) -> Option<usize> {
+        self.entry().body_limit()
+    }
+
     fn entry(&self) -> &Arc<Entry> {
         match self {
             Routed::Held { table, index } => table.entry(*index),
@@ -196,10 +201,15 @@ impl Exchange {
     /// Makes the response what is to be sent.
     pub(super) fn leave(&mut self, response: &mut Response) {
         self.status = Some(response.status);
-        self.account(response);
+        let ended = self.account(response);
         if let Some(passage) = self.passage.take() {
             let made = std::mem::replace(response, Response::new(StatusCode::OK));
             *response = passage.leave(made);
+            // It may know better: 304 for what the client has.
+            self.status = Some(response.status);
+        }
+        if let Some(nanos) = ended {
+            self.count(nanos);
         }
         if let Some(id) = self.request_id.take() {
             // What the application says goes.
@@ -212,9 +222,9 @@ impl Exchange {
         }
     }
 
-    /// Notes where the time has gone, and says so where that is wanted.
-    fn account(&mut self, response: &mut Response) {
-        let Some(routed) = &self.routed else { return };
+    /// Notes where the time has gone, and says so where that is wanted. Gives how long a whole response took.
+    fn account(&mut self, response: &mut Response) -> Option<u64> {
+        let routed = self.routed.as_ref()?;
         let now = self.worker.now();
         let mut phases = response.phases.take().map_or_else(Phases::default, |phases| *phases);
         if let Some(called) = self.called {
@@ -227,23 +237,27 @@ impl Exchange {
             // A session is no request: what it takes is not what its handshake took.
             Body::Stream(_) => response.status == StatusCode::SWITCHING_PROTOCOLS,
         };
-        if is_whole {
-            series.note_end(self.worker.index(), self.status, now.saturating_sub(self.began));
-            self.counted = true;
-        }
         if self.worker.config().timing {
             let timing = phases.server_timing();
             if let Some(value) = timing.and_then(|text| HeaderValue::try_from(text).ok()) {
                 response.headers.push((SERVER_TIMING, value));
             }
         }
+        is_whole.then(|| now.saturating_sub(self.began))
+    }
+
+    /// Counts the request by its status, once.
+    fn count(&mut self, nanos: u64) {
+        if let (Some(routed), false) = (&self.routed, self.counted) {
+            routed.entry().series(self.series).note_end(self.worker.index(), self.status, nanos);
+            self.counted = true;
+        }
     }
 
     /// Counts a request whose response was not there at once, or never.
-    fn note_end(&self) {
-        if let (Some(routed), false) = (&self.routed, self.counted) {
-            let nanos = self.worker.now().saturating_sub(self.began);
-            routed.entry().series(self.series).note_end(self.worker.index(), self.status, nanos);
+    fn note_end(&mut self) {
+        if !self.counted {
+            self.count(self.worker.now().saturating_sub(self.began));
         }
     }
 }

@@ -13,6 +13,7 @@ pub(super) struct Entry {
     route: Arc<Route>,
     series: Box<[Arc<Series>]>,
     breadcrumb: Breadcrumb,
+    body_limit: Option<usize>,
 }
 
 impl Entry {
@@ -23,6 +24,11 @@ impl Entry {
     /// What is left behind while its handler is called.
     pub(super) fn breadcrumb(&self) -> Breadcrumb {
         self.breadcrumb
+    }
+
+    /// The largest body, where the route has a limit of its own.
+    pub(super) fn body_limit(&self) -> Option<usize> {
+        self.body_limit
     }
 
     /// Which of its series a request with `method` belongs to.
@@ -47,11 +53,12 @@ impl Served {
     pub(super) fn new(table: Arc<RouteTable>, list: &SeriesList) -> Arc<Served> {
         let routes = || table.routes().iter().chain(table.fallback());
         let series = list.publish(routes().map(|route| &**route));
-        let entry = |(route, series): (&Arc<Route>, _)| {
+        let entry = |(place, (route, series)): (usize, (&Arc<Route>, _))| {
             let breadcrumb = Breadcrumb::named(&said(route));
-            Arc::new(Entry { route: Arc::clone(route), series, breadcrumb })
+            let body_limit = table.body_limit(place);
+            Arc::new(Entry { route: Arc::clone(route), series, breadcrumb, body_limit })
         };
-        let entries = routes().zip(series).map(entry).collect();
+        let entries = routes().zip(series).enumerate().map(entry).collect();
         Arc::new(Served { table, entries })
     }
 

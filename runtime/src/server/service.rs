@@ -18,7 +18,7 @@ use crate::http::{
     header, Body, Connection, Framing, HeaderValue, Incoming, Method, Request, Response, Socket, StatusCode,
 };
 use crate::lane::{BodyMode, LaneKind};
-use crate::routing::Lookup;
+use crate::routing::{Lookup, RouteTable};
 
 /// How long a client may go on sending what nobody reads after the response: closing at once could destroy
 /// the response on its way.
@@ -79,7 +79,7 @@ pub(super) fn serve_on(
     let answer = exchange.enter(table.edge(), &request);
     let has_body = !websocket && request.has_payload();
     let too_large = has_body && request.declared_length().is_some_and(|length| length > limit as u64);
-    if too_large {
+    if too_large && (answer.is_some() || !is_limited_by_its_route(&table, &request, websocket)) {
         exchange.record(&request, LaneKind::Native);
         let refusal = answer.unwrap_or_else(|| Response::from(&Incoming::too_large(limit)));
         return Respond::with(refusal, framing, exchange, Some(request.take_incoming()));
@@ -103,8 +103,18 @@ pub(super) fn serve_on(
             return answer_without_route(response, has_body, request, framing, exchange);
         }
     };
+    if !has_body {
+        return Respond::handle(route, request, framing, exchange);
+    }
+    if let Some(limit) = route.body_limit() {
+        request.set_body_limit(limit);
+        if request.declared_length().is_some_and(|length| length > limit as u64) {
+            exchange.record(&request, LaneKind::Native);
+            let refusal = Response::from(&Incoming::too_large(limit));
+            return Respond::with(refusal, framing, exchange, Some(request.take_incoming()));
+        }
+    }
     let then = match route.body {
-        _ if !has_body => return Respond::handle(route, request, framing, exchange),
         BodyMode::Stream => return Respond::handle(route, request, framing, exchange),
         BodyMode::BufferedUpTo(size) if request.declared_length().is_none_or(|length| length > size) => {
             return Respond::handle(route, request, framing, exchange)
@@ -113,6 +123,18 @@ pub(super) fn serve_on(
         BodyMode::Ignored => Then::HandleWithoutBody(route),
     };
     Respond::read(request, framing, exchange, then)
+}
+
+/// Whether the route that answers has a limit of its own for bodies.
+#[cold]
+fn is_limited_by_its_route(table: &RouteTable, request: &Request, websocket: bool) -> bool {
+    if websocket && table.fallback().is_some() {
+        return false;
+    }
+    match table.lookup(request.method(), request.path()) {
+        Lookup::Route(place, _) => table.body_limit(place).is_some(),
+        _ => false,
+    }
 }
 
 /// Answers at once, or after the body when there is one.
@@ -160,7 +182,7 @@ fn expect(
         return Ok(inner);
     }
     let table = worker.table();
-    if !too_large && table.edge().is_none() && table.fallback().is_some() {
+    if !too_large && table.edge().is_none() && table.fallback().is_some() && !table.limits_bodies() {
         return Ok(inner);
     }
     // The connection is told of a request that is refused here: its body may be read and dropped like any other.
@@ -169,11 +191,20 @@ fn expect(
     let (passage, answer) = table.edge().map(|edge| edge.enter(&request)).unzip();
     let response = match answer.flatten() {
         Some(answer) => answer,
-        None if too_large => Response::from(&Incoming::too_large(limit)),
-        None => match table.lookup(request.method(), request.path()) {
-            lookup @ (Lookup::MethodNotAllowed(_) | Lookup::NotFound) => refusal(&lookup),
-            Lookup::Route(..) | Lookup::Fallback(_) => return Ok(request.into_inner()),
-        },
+        None => {
+            let lookup = table.lookup(request.method(), request.path());
+            let limit = match &lookup {
+                Lookup::Route(place, _) => table.body_limit(*place).unwrap_or(limit),
+                _ => limit,
+            };
+            match lookup {
+                _ if length.is_some_and(|length| length > limit as u64) => {
+                    Response::from(&Incoming::too_large(limit))
+                }
+                lookup @ (Lookup::MethodNotAllowed(_) | Lookup::NotFound) => refusal(&lookup),
+                Lookup::Route(..) | Lookup::Fallback(_) => return Ok(request.into_inner()),
+            }
+        }
     };
     let mut response = match passage {
         Some(passage) => passage.leave(response),
