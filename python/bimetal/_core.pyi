@@ -15,6 +15,7 @@ from bimetal.compile.plan import RoutePlan
 from bimetal.options import Settings
 
 __all__ = [
+    "EXCLUDED_CONTENT_TYPES",
     "BimetalError",
     "BindError",
     "EdgeLayer",
@@ -103,20 +104,32 @@ class Rebound:
     def discard(self) -> None:
         """Give it up."""
 
+#: Types of content that are compressed already, or must not wait.
+EXCLUDED_CONTENT_TYPES: tuple[str, ...]
+
 @final
 class EdgeLayer:
     """One layer of the server's edge, for the server or for use inside other middleware."""
 
-    def __new__(cls, kind: Literal["cors", "gzip", "hosts", "https"], config: dict[str, Any]) -> Self:
+    def __new__(
+        cls,
+        kind: Literal["cors", "gzip", "hosts", "https", "compression", "etag", "security"],
+        config: dict[str, Any],
+    ) -> Self:
         """Make a layer from all the arguments of Starlette's middleware of that job, by their names.
 
-        `allow_origin_regex` is in the syntax of Rust's `regex`, `max_age` a text. Raises BimetalError for what the
-        middleware would refuse.
+        `allow_origin_regex` is in the syntax of Rust's `regex`, `max_age` a text. `compression` has `minimum_size`,
+        `codings` as in `[("zstd", 3)]` and `exclude_content_types`, `etag` has `weak`, `security` has `headers` as in
+        `[("x-frame-options", "DENY")]`. Raises BimetalError for what the middleware would refuse.
         """
 
     @property
     def kind(self) -> str:
         """What it was made as."""
+
+    @property
+    def is_about_bodies(self) -> bool:
+        """Whether it completes bodies, and may keep the head of a response back until the body begins."""
 
     @property
     def redirects(self) -> bool:

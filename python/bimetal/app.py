@@ -11,7 +11,8 @@ from typing_extensions import Unpack
 
 from bimetal.binding import PluginChange
 from bimetal.caching import ResponseCache
-from bimetal.options import ApplicationOptions, Limits
+from bimetal.compile.edge import edge_middleware
+from bimetal.options import ApplicationOptions, CompressionOptions, ETagOptions, Limits, SecurityHeaderOptions
 from bimetal.plugins import Plugin, Plugins
 from bimetal.routing import NativeRoutes
 
@@ -27,6 +28,10 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
         installed_plugins: Look for handlers that nobody has loaded in the plugins installed with pip.
         plugin_hashes: The SHA-256 of each library that may be loaded; None lets any.
         plugin_init_timeout: How long a plugin's `init` may take, in seconds.
+        compression: Compress responses; settings as of `bimetal.middleware.CompressionMiddleware`.
+        etag: Entity tags and 304; settings as of `bimetal.middleware.ETagMiddleware`.
+        security_headers: Header fields for browsers; settings as of `bimetal.middleware.SecurityHeadersMiddleware`.
+            These three are outside of all middleware that is added; from the inside: etag, compression, headers.
         options: All of FastAPI's arguments.
 
     Example:
@@ -47,6 +52,9 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
         ```
     """
 
+    #: How many of `user_middleware` are there by options of the application: they stay the outermost.
+    _outermost = 0
+
     def __init__(
         self,
         *,
@@ -54,15 +62,29 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
         installed_plugins: bool = True,
         plugin_hashes: Sequence[str] | None = None,
         plugin_init_timeout: float = 30.0,
+        compression: bool | CompressionOptions = False,
+        etag: bool | ETagOptions = False,
+        security_headers: bool | SecurityHeaderOptions = False,
         **options: Unpack[ApplicationOptions],
     ) -> None:
         #: What the routes with `cache=` have answered.
         self.cache = self._response_cache = ResponseCache()
+        outermost = edge_middleware(compression=compression, etag=etag, security_headers=security_headers)
         self.plugins = Plugins(plugins, installed=installed_plugins)
         self.plugins.init_timeout = plugin_init_timeout
         if plugin_hashes is not None:
             self.plugins.allow(plugin_hashes)
         super().__init__(**options)  # type: ignore[arg-type]
+        self._outermost = len(outermost)
+        self.user_middleware[:0] = outermost
+
+    def add_middleware(self, middleware_class: Any, *args: Any, **kwargs: Any) -> None:
+        """Add a middleware outside of those that are there; see `fastapi.FastAPI.add_middleware`.
+
+        What `Bimetal(compression=...)` and its like ask for stays outside of it.
+        """
+        super().add_middleware(middleware_class, *args, **kwargs)
+        self.user_middleware.insert(self._outermost, self.user_middleware.pop(0))
 
     def load_plugin(self, path: str | os.PathLike[str], config: Mapping[str, Any] | None = None) -> None:
         """Add a plugin library, loaded when a server starts.

@@ -151,6 +151,8 @@ class Server:
         self._link: WorkerLink | None = None
         self._max_requests: int | None = None
         self._last_resort: LastResort | None = None
+        #: Whether each request has an `X-Request-ID`.
+        self._names_requests = False
         #: Threads that sit in a handler after the stop.
         self._stuck = 0
         self._shadow = Shadow(self.entry)
@@ -415,6 +417,7 @@ class Server:
         if isinstance(self.app, FastAPI) and (reason := versions.untested()) is not None:
             logger.warning("every Python route is on the asgi lane: %s", reason)
         limits: dict[str, Any] = {"handover": handover, **self._limits}
+        self._names_requests = limits["request_id"] = bool(limits.get("request_id")) or self.edge.request_id
         # With an address of the probes it is there alone; the supervisor serves that for all of its workers.
         limits["dashboard"] = self._has_dashboard() and (self._admin is None or self._link is None)
         engine = Engine(
@@ -515,6 +518,11 @@ class Server:
                 # The startup has added routes or middleware.
                 with self._plugins.lock:
                     self.plans = self.compile()
+                    if self.edge.request_id and not self._names_requests:
+                        raise BimetalError(
+                            "the application's startup has added RequestIDMiddleware; add it before the server starts, "
+                            "or use request_id=True"
+                        )
                     self._set_routes(engine)
             engine.serve()
             if any(plan.shadow for plan in self.plans):

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bimetal_runtime::edge::{
-    Compression, Cors, CorsOptions, Gzip, Hosts, HttpsRedirect, Layer, Noted, RequestHead,
+    Coding, Compression, Conditional, ContentEncoding, Cors, CorsOptions, Encoder, Hosts, HttpsRedirect,
+    Layer, Noted, RequestHead, SecurityHeaders,
 };
-use bimetal_runtime::http::{HeaderName, HeaderValue, StatusCode};
+use bimetal_runtime::http::{HeaderFields, HeaderName, HeaderValue, StatusCode};
 use bimetal_runtime::{Body, Response};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -15,7 +16,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use crate::asgi::message::header_fields;
+use crate::asgi::message::{header_fields, name_and_value};
 use crate::errors::from_runtime;
 
 /// Bodies larger than this are compressed without holding the interpreter, in bytes.
@@ -32,7 +33,7 @@ pub(crate) struct EdgeLayer {
 
 #[pymethods]
 impl EdgeLayer {
-    /// Makes a layer of `kind` from the arguments of Starlette's middleware of that job.
+    /// Makes a layer of `kind` from the arguments of the middleware of that job.
     #[new]
     fn new(kind: &str, config: &Bound<'_, PyDict>) -> PyResult<Self> {
         let layer = match kind {
@@ -50,6 +51,16 @@ impl EdgeLayer {
                 Hosts::new(&allowed, option(config, "www_redirect")?).map(Layer::Hosts)
             }
             "https" => Ok(Layer::HttpsRedirect(HttpsRedirect)),
+            "compression" => {
+                let excluded: Vec<String> = option(config, "exclude_content_types")?;
+                let minimum_size = option(config, "minimum_size")?;
+                ContentEncoding::new(minimum_size, &codings(config)?, &excluded).map(Layer::ContentEncoding)
+            }
+            "etag" => Ok(Layer::Conditional(Conditional::new(option(config, "weak")?))),
+            "security" => {
+                let fields: Vec<(String, String)> = option(config, "headers")?;
+                SecurityHeaders::new(&fields).map(Layer::SecurityHeaders)
+            }
             other => return Err(PyValueError::new_err(format!("there is no edge layer {other:?}"))),
         };
         Ok(EdgeLayer { layer: Arc::new(layer.map_err(|error| from_runtime(&error))?) })
@@ -63,7 +74,16 @@ impl EdgeLayer {
             Layer::Compression(_) => "gzip",
             Layer::Hosts(_) => "hosts",
             Layer::HttpsRedirect(_) => "https",
+            Layer::ContentEncoding(_) => "compression",
+            Layer::Conditional(_) => "etag",
+            Layer::SecurityHeaders(_) => "security",
         }
+    }
+
+    /// Whether it completes bodies, and may keep the head of a response back until the body begins.
+    #[getter]
+    fn is_about_bodies(&self) -> bool {
+        self.layer.is_about_bodies()
     }
 
     /// Whether its answers hold the request's URL.
@@ -72,13 +92,17 @@ impl EdgeLayer {
         match &*self.layer {
             Layer::Hosts(hosts) => hosts.redirects(),
             Layer::HttpsRedirect(_) => true,
-            Layer::Cors(_) | Layer::Compression(_) => false,
+            Layer::Cors(_)
+            | Layer::Compression(_)
+            | Layer::ContentEncoding(_)
+            | Layer::Conditional(_)
+            | Layer::SecurityHeaders(_) => false,
         }
     }
 
     /// Answers the request of an ASGI scope, or lets it pass.
     fn before<'py>(&self, py: Python<'py>, scope: &Bound<'py, PyDict>) -> PyResult<Option<Answer<'py>>> {
-        if matches!(&*self.layer, Layer::Compression(_)) {
+        if !matches!(&*self.layer, Layer::Cors(_) | Layer::Hosts(_) | Layer::HttpsRedirect(_)) {
             return Ok(None);
         }
         self.layer.before(&ScopeHead::read(scope)?).map(|response| answer(py, response, None)).transpose()
@@ -94,23 +118,21 @@ impl EdgeLayer {
         body: Bound<'py, PyBytes>,
     ) -> PyResult<Answer<'py>> {
         let response = Response::new(status_code(status)?).with_headers(header_fields(raw_headers)?);
-        let Some(noted) = Noted::of(&ScopeHead::read(scope)?) else {
+        let Some(noted) = self.noted(scope)? else {
             return answer(py, response, Some(body));
         };
-        match &*self.layer {
-            Layer::Compression(compression) => {
-                let bytes = Bytes::copy_from_slice(body.as_bytes());
-                let response = response.with_body(bytes.clone());
-                let response = if bytes.len() > HOLDING && noted.accepts_gzip() {
-                    py.detach(|| compression.after_at_once(&noted, response))
-                } else {
-                    compression.after_at_once(&noted, response)
-                };
-                let unchanged = matches!(&response.body, Body::Full(sent) if sent.as_ptr() == bytes.as_ptr());
-                answer(py, response, unchanged.then_some(body))
-            }
-            layer => answer(py, layer.after(&noted, response), Some(body)),
+        if !self.layer.is_about_bodies() {
+            return answer(py, self.layer.after(&noted, response), Some(body));
         }
+        let bytes = Bytes::copy_from_slice(body.as_bytes());
+        let response = response.with_body(bytes.clone());
+        let response = if bytes.len() > HOLDING {
+            py.detach(|| self.layer.after_at_once(&noted, response))
+        } else {
+            self.layer.after_at_once(&noted, response)
+        };
+        let unchanged = matches!(&response.body, Body::Full(sent) if sent.as_ptr() == bytes.as_ptr());
+        answer(py, response, unchanged.then_some(body))
     }
 
     /// Completes the head of a response whose body comes in parts; gives what the parts have to go through, if they do.
@@ -121,26 +143,18 @@ impl EdgeLayer {
         status: u16,
         raw_headers: &Bound<'py, PyAny>,
     ) -> PyResult<(Bound<'py, PyList>, Option<EdgeStream>)> {
-        let mut response = Response::new(status_code(status)?).with_headers(header_fields(raw_headers)?);
-        let mut stream = None;
-        if let Some(noted) = Noted::of(&ScopeHead::read(scope)?) {
-            if let Layer::Compression(compression) = &*self.layer {
-                stream = compression
-                    .after_head(&noted, response.status, &mut response.headers)
-                    .map(|gzip| EdgeStream { gzip: Mutex::new(gzip) });
-            } else {
-                response = self.layer.after(&noted, response);
-            }
-        }
-        Ok((fields(py, &response.headers)?, stream))
+        let status = status_code(status)?;
+        let mut headers: HeaderFields = header_fields(raw_headers)?.into();
+        let encoder =
+            self.noted(scope)?.and_then(|noted| self.layer.after_head(&noted, status, &mut headers));
+        let stream = encoder.map(|encoder| EdgeStream { encoder: Mutex::new(encoder) });
+        Ok((fields(py, &headers)?, stream))
     }
 
     /// Whether the layer keeps such a head back until the body begins.
     fn holds(&self, status: u16, raw_headers: &Bound<'_, PyAny>) -> PyResult<bool> {
-        match &*self.layer {
-            Layer::Compression(gzip) => Ok(!gzip.passes(status_code(status)?, &header_fields(raw_headers)?)),
-            _ => Ok(false),
-        }
+        Ok(self.layer.is_about_bodies()
+            && self.layer.holds(status_code(status)?, &header_fields(raw_headers)?))
     }
 }
 
@@ -149,12 +163,22 @@ impl EdgeLayer {
     pub(crate) fn layer(&self) -> Arc<Layer> {
         Arc::clone(&self.layer)
     }
+
+    /// What the layer has to know of the request of an ASGI scope; `None` for a WebSocket.
+    fn noted(&self, scope: &Bound<'_, PyDict>) -> PyResult<Option<Noted>> {
+        let head = ScopeHead::read(scope)?;
+        let mut noted = Noted::of(&head);
+        if let Some(noted) = &mut noted {
+            self.layer.note(&head, noted);
+        }
+        Ok(noted)
+    }
 }
 
 /// Compresses the parts of a body.
 #[pyclass(frozen, module = "bimetal._core")]
 pub(crate) struct EdgeStream {
-    gzip: Mutex<Gzip>,
+    encoder: Mutex<Encoder>,
 }
 
 #[pymethods]
@@ -162,16 +186,29 @@ impl EdgeStream {
     /// The bytes to send for one part.
     fn part<'py>(&self, py: Python<'py>, part: &[u8], more: bool) -> Bound<'py, PyBytes> {
         let step = || {
-            let mut gzip = self.gzip.lock();
+            let mut encoder = self.encoder.lock();
             if more {
-                gzip.flushed(part)
+                encoder.flushed(part)
             } else {
-                gzip.finished(part)
+                encoder.finished(part)
             }
         };
         let sent = if part.len() > HOLDING { py.detach(step) } else { step() };
         PyBytes::new(py, &sent)
     }
+}
+
+/// Pairs of name and level, as `[("zstd", 3)]`.
+fn codings(config: &Bound<'_, PyDict>) -> PyResult<Vec<(Coding, u32)>> {
+    let given: Vec<(String, u32)> = option(config, "codings")?;
+    let known = |name: &str| Coding::ALL.into_iter().find(|coding| coding.token() == name);
+    let coding = |(name, level): (String, u32)| {
+        let coding = known(&name);
+        coding
+            .map(|coding| (coding, level))
+            .ok_or_else(|| PyValueError::new_err(format!("there is no coding {name:?}")))
+    };
+    given.into_iter().map(coding).collect()
 }
 
 fn cors(config: &Bound<'_, PyDict>) -> PyResult<CorsOptions> {
@@ -252,12 +289,22 @@ impl ScopeHead {
             })?,
             // The path of a Unix socket has no port, and stands in no URL.
             server: server
-                .map(|server| server.extract::<(String, Option<u16>)>())
+                .map(|server| -> PyResult<_> {
+                    // A pair; what kind of sequence it is, is up to the server.
+                    let port: Option<u16> = server.get_item(1)?.extract()?;
+                    port.map(|port| Ok((server.get_item(0)?.extract()?, port))).transpose()
+                })
                 .transpose()?
-                .and_then(|(host, port)| Some((host, port?))),
+                .flatten(),
             headers: headers.map_or_else(
                 || Ok(Vec::new()),
-                |headers| headers.try_iter()?.map(|pair| pair?.extract()).collect::<PyResult<_>>(),
+                |headers| {
+                    let pair = |pair: PyResult<Bound<'_, PyAny>>| {
+                        let (name, value) = name_and_value(&pair?)?;
+                        Ok((name.to_vec(), value.to_vec()))
+                    };
+                    headers.try_iter()?.map(pair).collect::<PyResult<_>>()
+                },
             )?,
         })
     }
@@ -270,6 +317,11 @@ impl RequestHead for ScopeHead {
 
     fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers.iter().find(|(given, _)| given == name.as_bytes()).map(|(_, value)| value.as_slice())
+    }
+
+    fn values(&self, name: &str) -> Vec<&[u8]> {
+        let found = self.headers.iter().filter(|(given, _)| given == name.as_bytes());
+        found.map(|(_, value)| value.as_slice()).collect()
     }
 
     fn is_websocket(&self) -> bool {

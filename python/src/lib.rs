@@ -65,9 +65,10 @@ mod sync_lane;
 mod thread_call;
 mod vitals;
 
+use bimetal_runtime::edge::EXCLUDED_CONTENT_TYPES;
 use bimetal_runtime::metrics::Spent;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyTuple};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -97,6 +98,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     // What it is now is Python's own; an application may replace it later.
     imports::JSON_LOADS.get(module.py())?;
+    module.add("EXCLUDED_CONTENT_TYPES", PyTuple::new(module.py(), EXCLUDED_CONTENT_TYPES)?)?;
     module.add_class::<edge::EdgeLayer>()?;
     module.add_class::<edge::EdgeStream>()?;
     module.add_class::<engine::Engine>()?;

@@ -1,15 +1,16 @@
 """Which of an application's middleware the server does in Rust, at its edge.
 
-`CORSMiddleware`, `GZipMiddleware`, `TrustedHostMiddleware` and `HTTPSRedirectMiddleware` give the same answers at the
-server's edge, in front of every route of every lane. The order of middleware shows in responses, so the edge takes the
-outermost ones only: from the first that it does not know, everything stays with the application.
+Starlette's `CORSMiddleware`, `GZipMiddleware`, `TrustedHostMiddleware` and `HTTPSRedirectMiddleware`, and those of
+`bimetal.middleware`, give the same answers at the server's edge, in front of every route of every lane. The order of
+middleware shows in responses, so the edge takes the outermost ones only: from the first that it does not know,
+everything stays with the application.
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,6 +24,10 @@ from starlette.middleware import Middleware
 from bimetal._core import BimetalError, EdgeLayer
 from bimetal.compile import versions
 from bimetal.compile.origin_regex import translate
+from bimetal.middleware.compression import CompressionMiddleware, compression_layer
+from bimetal.middleware.etag import ETagMiddleware, etag_layer
+from bimetal.middleware.request_id import RequestIDMiddleware
+from bimetal.middleware.security_headers import SecurityHeadersMiddleware, security_fields, security_layer
 
 #: The minor versions of Starlette whose middleware the edge stands for.
 STARLETTE = ((1, 10),)
@@ -45,6 +50,10 @@ class Recognised:
     done: tuple[Middleware, ...] = ()
     #: What the application still does, the outermost first.
     remaining: list[Middleware] = field(default_factory=list)
+    #: Whether the server names each request, as `RequestIDMiddleware` among `done` wants it.
+    request_id: bool = False
+    #: `Strict-Transport-Security` of requests that only seem to be encrypted: the layers do not see that they do.
+    transport_security: str | None = None
 
     @property
     def names(self) -> list[str]:
@@ -67,18 +76,83 @@ def recognise(user_middleware: Sequence[Middleware], *, knows_scheme: bool = Tru
         ```
     """
     layers: list[EdgeLayer] = []
+    done = 0
+    request_id = False
+    transport_security = None
     for middleware in user_middleware:
-        layer = _layer(middleware)
-        if layer is None or (layer.redirects and not knows_scheme):
-            break
-        layers.append(layer)
-    done = len(layers)
-    return Recognised(tuple(layers), tuple(user_middleware[:done]), list(user_middleware[done:]))
+        if type(middleware) is Middleware and middleware.cls in _OWN:
+            cls: Any = middleware.cls
+            if cls is SecurityHeadersMiddleware and not knows_scheme:
+                transport_security = dict(_made(middleware, _given_fields)).get("strict-transport-security")
+            if (own := _OWN[middleware.cls]) is None:
+                _made(middleware, lambda: None)
+                request_id = True
+            else:
+                layers.append(_made(middleware, own))
+        else:
+            layer = _layer(middleware)
+            if layer is None or (layer.redirects and not knows_scheme):
+                break
+            layers.append(layer)
+        done += 1
+    return Recognised(
+        tuple(layers),
+        tuple(user_middleware[:done]),
+        list(user_middleware[done:]),
+        request_id=request_id,
+        transport_security=transport_security,
+    )
+
+
+def edge_middleware(*, compression: Any, etag: Any, security_headers: Any) -> list[Middleware]:
+    """The middleware that options of `Bimetal` ask for, the outermost first. Raises TypeError and ValueError.
+
+    Each option is True or False, or has the settings.
+    """
+    wanted = (
+        (SecurityHeadersMiddleware, "security_headers", security_headers),
+        (CompressionMiddleware, "compression", compression),
+        (ETagMiddleware, "etag", etag),
+    )
+    found = []
+    for cls, name, value in wanted:
+        if value is None or value is False:
+            continue
+        if value is not True and not isinstance(value, Mapping):
+            raise TypeError(f"{name}={value!r}: use True, False or a dictionary of settings")
+        settings = {} if value is True else dict(value)
+        try:
+            _OWN[cls](**settings)
+        except (TypeError, ValueError, BimetalError) as error:
+            raise ValueError(f"{name}: {error}") from None
+        found.append(Middleware(cls, **settings))
+    return found
 
 
 def at_edge(found: Recognised) -> str | None:
     """One line for people, None when the edge does nothing: `at the edge: CORSMiddleware, GZipMiddleware`."""
-    return f"at the edge: {', '.join(found.names)}" if found.layers else None
+    return f"at the edge: {', '.join(found.names)}" if found.done else None
+
+
+#: The middleware of this package: what makes its layer; None for what the server does without one.
+_OWN: dict[Any, Any] = {
+    CompressionMiddleware: compression_layer,
+    ETagMiddleware: etag_layer,
+    SecurityHeadersMiddleware: security_layer,
+    RequestIDMiddleware: None,
+}
+
+
+def _given_fields(**options: Any) -> list[tuple[str, str]]:
+    return security_fields(options)  # type: ignore[arg-type]
+
+
+def _made(middleware: Middleware, make: Callable[..., Any]) -> Any:
+    """What `make` makes of the middleware's arguments."""
+    try:
+        return make(*middleware.args, **middleware.kwargs)
+    except (TypeError, ValueError, BimetalError) as error:
+        raise BimetalError(f"{middleware.cls.__name__}: {error}") from None  # type: ignore[attr-defined]
 
 
 def _layer(middleware: Middleware) -> EdgeLayer | None:

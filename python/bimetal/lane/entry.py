@@ -36,7 +36,7 @@ class EntryPoint:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """The coroutine that answers."""
-        if not self._found.layers or scope["type"] not in ("http", "websocket"):
+        if not self._found.done or scope["type"] not in ("http", "websocket"):
             return self.app(scope, receive, send)
         return self._inside(scope, receive, send)
 
@@ -67,8 +67,8 @@ class InsideEdge:
     """Stands where the edge's middleware stood, and tells the server what it cannot see from outside.
 
     `ServerErrorMiddleware` answers an exception outside all other middleware: its answer must not pass the edge's
-    layers. `GZipMiddleware` keeps the head of a response back until its body begins: when the application fails between
-    the two, there is still time for a 500.
+    layers. `GZipMiddleware` and its like keep the head of a response back until its body begins: when the application
+    fails between the two, there is still time for a 500.
     """
 
     def __init__(self, app: ASGIApp, layers: Sequence[EdgeLayer] = ()) -> None:
@@ -89,7 +89,7 @@ class InsideEdge:
 
 def holding(found: Recognised) -> list[EdgeLayer]:
     """The layers at the edge that keep the head of a response back until its body begins."""
-    return [layer for layer in found.layers if layer.kind == "gzip"]
+    return [layer for layer in found.layers if layer.is_about_bodies]
 
 
 class Held:

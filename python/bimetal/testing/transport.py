@@ -49,8 +49,13 @@ class SocketTransport(httpx.BaseTransport):
         connection = incoming.extensions["network_stream"]
         stream = _ResponseStream(incoming.stream, served, connection, self._raise_server_exceptions)
         debug = served.observer.take_debug(stream.port)
+        headers = incoming.headers
+        policy = served.server.edge.transport_security
+        if secure and policy and all(name.lower() != b"strict-transport-security" for name, _ in headers):
+            # The server cannot know what the connection stands for.
+            headers = [*headers, (b"strict-transport-security", policy.encode())]
         response = httpx.Response(
-            status_code=incoming.status, headers=incoming.headers, stream=stream, extensions=incoming.extensions
+            status_code=incoming.status, headers=headers, stream=stream, extensions=incoming.extensions
         )
         if debug is not None:
             response.extensions["http.response.debug"] = debug

@@ -87,7 +87,7 @@ pub(crate) fn header_fields(pairs: &Bound<'_, PyAny>) -> PyResult<Vec<(HeaderNam
     Ok(fields)
 }
 
-fn name_and_value(pair: &Bound<'_, PyAny>) -> PyResult<(Bytes, Bytes)> {
+pub(crate) fn name_and_value(pair: &Bound<'_, PyAny>) -> PyResult<(Bytes, Bytes)> {
     if let Ok(pair) = pair.cast::<PyTuple>() {
         return Ok((to_bytes(&pair.get_item(0)?)?, to_bytes(&pair.get_item(1)?)?));
     }

@@ -1,39 +1,21 @@
 //! gzip for responses: Starlette's `GZipMiddleware`.
 
-use super::fields::{add_vary, first, remove, set, strip, Fields};
-use super::gzip::{Gzip, GzipStream};
-use super::Noted;
+use super::encoded_stream::EncodedStream;
+use super::excluded::{Excluded, EXCLUDED_CONTENT_TYPES};
+use super::fields::{add_vary, first, remove, set, Fields};
+use super::{Gzip, Noted};
 use crate::http::{header, Body, HeaderName, HeaderValue, Response, StatusCode};
-
-/// Types of content that are compressed already, or must not wait; `audio/*` stands for all types of audio.
-pub const EXCLUDED_CONTENT_TYPES: [&str; 14] = [
-    "application/grpc",
-    "application/gzip",
-    "application/x-gzip",
-    "application/zip",
-    "audio/*",
-    "font/woff",
-    "font/woff2",
-    "image/avif",
-    "image/gif",
-    "image/jpeg",
-    "image/png",
-    "image/webp",
-    "text/event-stream",
-    "video/*",
-];
 
 /// Largest body that is compressed before the response begins. A larger one is compressed while it is sent, without a
 /// `content-length`.
-const AT_ONCE: usize = 64 * 1024;
+pub(super) const AT_ONCE: usize = 64 * 1024;
 
 /// Compresses responses for clients that take gzip.
 #[derive(Clone, Debug)]
 pub struct Compression {
     minimum_size: usize,
     level: u32,
-    /// In lower case, without parameters.
-    excluded: Vec<String>,
+    excluded: Excluded,
 }
 
 impl Default for Compression {
@@ -46,10 +28,7 @@ impl Compression {
     /// Compresses bodies of `minimum_size` bytes and more, and all streams, with zlib's `level` (0 to 9), unless their type
     /// of content is one of `excluded`.
     pub fn new(minimum_size: usize, level: u32, excluded: &[impl AsRef<str>]) -> Compression {
-        let excluded = excluded
-            .iter()
-            .map(|kind| String::from_utf8_lossy(&media_type(kind.as_ref().as_bytes())).into_owned());
-        Compression { minimum_size, level, excluded: excluded.collect() }
+        Compression { minimum_size, level, excluded: Excluded::new(excluded) }
     }
 
     /// Completes a response: compressed, if that is worth it and the client takes it.
@@ -70,17 +49,9 @@ impl Compression {
     /// Whether the head of such a response is sent as it is and at once. The head of any other waits for the body's
     /// first part.
     pub fn passes(&self, status: StatusCode, headers: &[(HeaderName, HeaderValue)]) -> bool {
-        if status == StatusCode::PARTIAL_CONTENT || first(headers, &header::CONTENT_ENCODING).is_some() {
-            return true;
-        }
-        let content_type = first(headers, &header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-        let kind = media_type(content_type);
-        let main = kind.split(|&byte| byte == b'/').next().unwrap_or_default();
-        self.excluded.iter().map(String::as_bytes).any(|excluded| {
-            excluded == kind
-                || excluded.strip_suffix(b"/*").is_some_and(|excluded| excluded == main)
-                || (excluded == b"application/grpc" && kind.starts_with(b"application/grpc+"))
-        })
+        status == StatusCode::PARTIAL_CONTENT
+            || first(headers, &header::CONTENT_ENCODING).is_some()
+            || self.excluded.covers(headers)
     }
 
     fn apply(&self, noted: &Noted, mut response: Response, at_once: usize) -> Response {
@@ -88,7 +59,11 @@ impl Compression {
         let bytes = match response.body {
             Body::Stream(stream) => {
                 let gzip = self.streams(noted, response.status, headers);
-                let stream = if gzip { Box::pin(GzipStream::of_stream(self.level, stream)) } else { stream };
+                let stream = if gzip {
+                    Box::pin(EncodedStream::of_stream(Gzip::new(self.level), stream))
+                } else {
+                    stream
+                };
                 return Response { body: Body::Stream(stream), ..response };
             }
             Body::Full(ref bytes) => bytes.clone(),
@@ -107,7 +82,7 @@ impl Compression {
             compressed.into()
         } else {
             remove(headers, &header::CONTENT_LENGTH);
-            Body::Stream(Box::pin(GzipStream::of_bytes(self.level, bytes)))
+            Body::Stream(Box::pin(EncodedStream::of_bytes(Gzip::new(self.level), bytes)))
         };
         response
     }
@@ -124,12 +99,6 @@ impl Compression {
         }
         noted.accepts_gzip
     }
-}
-
-/// A type of content in lower case, without its parameters.
-fn media_type(content_type: &[u8]) -> Vec<u8> {
-    let kind = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
-    strip(kind).to_ascii_lowercase()
 }
 
 #[cfg(test)]

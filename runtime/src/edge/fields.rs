@@ -44,6 +44,35 @@ pub(super) fn add_vary(fields: &mut Fields, name: &str) {
     }
 }
 
+/// Whether `name` is in the list that is the value of the fields `field`, in letters of any case; what follows a `=` aside.
+pub(super) fn lists(fields: &[(HeaderName, HeaderValue)], field: &HeaderName, name: &str) -> bool {
+    let values = fields.iter().filter(|(found, _)| found == field).map(|(_, value)| value.as_bytes());
+    values.flat_map(|value| value.split(|&byte| byte == b',')).any(|member| {
+        let found = member.split(|&byte| byte == b'=').next().unwrap_or_default();
+        found.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
+    })
+}
+
+/// Adds a header name to `Vary`, unless that has it already.
+pub(super) fn vary_on(fields: &mut Fields, name: &str) {
+    if !lists(fields, &header::VARY, name) && !lists(fields, &header::VARY, "*") {
+        add_vary(fields, name);
+    }
+}
+
+/// Has the entity tag stand for what means the same and no longer for these very bytes. One that cannot is taken away.
+pub(super) fn weaken_etag(fields: &mut Fields) {
+    let Some(tag) = first(fields, &header::ETAG) else { return };
+    if tag.as_bytes().starts_with(b"W/") {
+        return;
+    }
+    let weak = [b"W/", tag.as_bytes()].concat();
+    match HeaderValue::from_bytes(&weak) {
+        Ok(weak) if tag.as_bytes().starts_with(b"\"") => set(fields, &header::ETAG, weak),
+        _ => remove(fields, &header::ETAG),
+    }
+}
+
 /// `value` without the white space Python's `str.strip` takes off text decoded as Latin-1.
 pub(crate) fn strip(value: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b'\t'..=b'\r' | 0x1c..=b' ' | 0x85 | 0xa0);
@@ -87,6 +116,46 @@ mod tests {
             assert_eq!(first(&found, &header::VARY).unwrap(), joined);
             assert_eq!(found.iter().filter(|(name, _)| name == header::VARY).count(), 1);
         }
+    }
+
+    #[test]
+    fn members_of_lists_are_found() {
+        let found = fields(&[("cache-control", "public, max-age=60"), ("cache-control", "No-Transform ,x")]);
+        for name in ["public", "max-age", "no-transform", "x"] {
+            assert!(lists(&found, &header::CACHE_CONTROL, name), "{name}");
+        }
+        for name in ["age", "transform", "60", "y"] {
+            assert!(!lists(&found, &header::CACHE_CONTROL, name), "{name}");
+        }
+        assert!(!lists(&found, &header::VARY, "x"));
+    }
+
+    #[test]
+    fn vary_names_each_header_once() {
+        for (there, joined) in [
+            (vec![], "Accept-Encoding"),
+            (vec![("vary", "Cookie")], "Cookie, Accept-Encoding"),
+            (vec![("vary", "accept-encoding, Cookie")], "accept-encoding, Cookie"),
+            (vec![("vary", "*")], "*"),
+        ] {
+            let mut found = fields(&there);
+            vary_on(&mut found, "Accept-Encoding");
+            assert_eq!(first(&found, &header::VARY).unwrap(), joined);
+        }
+    }
+
+    #[test]
+    fn tags_become_weak() {
+        for (tag, weak) in
+            [("\"a\"", Some("W/\"a\"")), ("W/\"a\"", Some("W/\"a\"")), ("\"\"", Some("W/\"\"")), ("a", None)]
+        {
+            let mut found = fields(&[("x", "1"), ("etag", tag)]);
+            weaken_etag(&mut found);
+            assert_eq!(first(&found, &header::ETAG).map(|tag| tag.to_str().unwrap()), weak);
+        }
+        let mut found = fields(&[]);
+        weaken_etag(&mut found);
+        assert!(found.is_empty());
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 
+use super::accept_encoding::Accepted;
+use super::conditional::Conditions;
 use crate::http::{HeaderValue, Request};
 
 /// The head of a request, wherever it is kept.
@@ -13,6 +15,9 @@ pub trait RequestHead {
 
     /// The first value of the header `name`, which is in lower case.
     fn header(&self, name: &str) -> Option<&[u8]>;
+
+    /// Every value of the header `name`, which is in lower case, in their order.
+    fn values(&self, name: &str) -> Vec<&[u8]>;
 
     /// Whether the request asks to become a WebSocket.
     fn is_websocket(&self) -> bool;
@@ -40,11 +45,21 @@ pub trait RequestHead {
     }
 }
 
-/// What a response depends on, noted before the request is handed on.
+/// What a response depends on, noted before the request is handed on. What only some layers ask for, they note themselves: see
+/// [`Layer::note`](super::Layer::note).
 #[derive(Clone, Debug, Default)]
 pub struct Noted {
     pub(super) origin: Option<HeaderValue>,
     pub(super) accepts_gzip: bool,
+    pub(super) accepted: Accepted,
+    /// Whether it is the answer to `HEAD`.
+    pub(super) head_only: bool,
+    /// Whether the client's connection is encrypted.
+    pub(super) secure: bool,
+    /// Only of `GET` and `HEAD`, and only where there are any.
+    pub(super) conditions: Option<Box<Conditions>>,
+    /// Whether it is the answer to `GET` or `HEAD`.
+    pub(super) reads: bool,
 }
 
 impl Noted {
@@ -57,12 +72,8 @@ impl Noted {
         Some(Noted {
             origin: head.header("origin").and_then(|origin| HeaderValue::from_bytes(origin).ok()),
             accepts_gzip: memmem::find(accepted, b"gzip").is_some(),
+            ..Noted::default()
         })
-    }
-
-    /// Whether the client takes gzip.
-    pub fn accepts_gzip(&self) -> bool {
-        self.accepts_gzip
     }
 }
 
@@ -79,6 +90,10 @@ impl RequestHead for Arriving<'_> {
 
     fn header(&self, name: &str) -> Option<&[u8]> {
         self.request.header(name).map(HeaderValue::as_bytes)
+    }
+
+    fn values(&self, name: &str) -> Vec<&[u8]> {
+        self.request.headers().get_all(name).map(HeaderValue::as_bytes).collect()
     }
 
     fn is_websocket(&self) -> bool {

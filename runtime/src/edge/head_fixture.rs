@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Noted, RequestHead};
+use super::{Layer, Noted, RequestHead};
 
 /// A head made by hand.
 pub(super) struct Given {
@@ -28,6 +28,13 @@ impl Given {
     pub(super) fn noted(&self) -> Noted {
         Noted::of(self).unwrap()
     }
+
+    /// With what `layer` asks for.
+    pub(super) fn noted_for(&self, layer: &Layer) -> Noted {
+        let mut noted = self.noted();
+        layer.note(self, &mut noted);
+        noted
+    }
 }
 
 impl RequestHead for Given {
@@ -37,6 +44,11 @@ impl RequestHead for Given {
 
     fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers.iter().find(|(given, _)| *given == name).map(|(_, value)| value.as_slice())
+    }
+
+    fn values(&self, name: &str) -> Vec<&[u8]> {
+        let found = self.headers.iter().filter(|(given, _)| *given == name);
+        found.map(|(_, value)| value.as_slice()).collect()
     }
 
     fn is_websocket(&self) -> bool {

@@ -3,16 +3,25 @@
 use std::sync::Arc;
 
 use super::head::Arriving;
-use super::{Compression, Cors, Hosts, HttpsRedirect, Noted, RequestHead};
-use crate::http::{Request, Response};
+use super::{
+    Compression, Conditional, ContentEncoding, Cors, Encoder, Hosts, HttpsRedirect, Noted, RequestHead,
+    SecurityHeaders,
+};
+use crate::http::{HeaderFields, HeaderName, HeaderValue, Request, Response, StatusCode};
 
 /// One layer.
 #[derive(Clone, Debug)]
 pub enum Layer {
     /// Cross-origin requests.
     Cors(Box<Cors>),
-    /// gzip for responses.
+    /// gzip for responses, as Starlette has it.
     Compression(Compression),
+    /// zstd, br and gzip for responses.
+    ContentEncoding(ContentEncoding),
+    /// Entity tags and 304.
+    Conditional(Conditional),
+    /// Header fields that have browsers be careful.
+    SecurityHeaders(SecurityHeaders),
     /// Which hosts are served.
     Hosts(Hosts),
     /// From `http` to `https`.
@@ -24,9 +33,22 @@ impl Layer {
     pub fn before(&self, head: &impl RequestHead) -> Option<Response> {
         match self {
             Layer::Cors(cors) => cors.before(head),
-            Layer::Compression(_) => None,
             Layer::Hosts(hosts) => hosts.before(head),
             Layer::HttpsRedirect(https) => https.before(head),
+            Layer::Compression(_)
+            | Layer::ContentEncoding(_)
+            | Layer::Conditional(_)
+            | Layer::SecurityHeaders(_) => None,
+        }
+    }
+
+    /// Notes what the response will depend on besides what is noted of every request.
+    pub fn note(&self, head: &impl RequestHead, noted: &mut Noted) {
+        match self {
+            Layer::ContentEncoding(encoding) => encoding.note(head, noted),
+            Layer::Conditional(conditional) => conditional.note(head, noted),
+            Layer::SecurityHeaders(headers) => headers.note(head, noted),
+            Layer::Cors(_) | Layer::Compression(_) | Layer::Hosts(_) | Layer::HttpsRedirect(_) => {}
         }
     }
 
@@ -35,8 +57,57 @@ impl Layer {
         match self {
             Layer::Cors(cors) => cors.after(noted, response),
             Layer::Compression(compression) => compression.after(noted, response),
+            Layer::ContentEncoding(encoding) => encoding.after(noted, response),
+            Layer::Conditional(conditional) => conditional.after(noted, response),
+            Layer::SecurityHeaders(headers) => headers.after(noted, response),
             Layer::Hosts(_) | Layer::HttpsRedirect(_) => response,
         }
+    }
+
+    /// The same, with a body that is there completed before this returns, however large it is.
+    pub fn after_at_once(&self, noted: &Noted, response: Response) -> Response {
+        match self {
+            Layer::Compression(compression) => compression.after_at_once(noted, response),
+            Layer::ContentEncoding(encoding) => encoding.after_at_once(noted, response),
+            other => other.after(noted, response),
+        }
+    }
+
+    /// Completes the head of a response whose body comes in parts; gives what the parts have to go through, if they do.
+    pub fn after_head(
+        &self,
+        noted: &Noted,
+        status: StatusCode,
+        headers: &mut HeaderFields,
+    ) -> Option<Encoder> {
+        match self {
+            Layer::Compression(compression) => {
+                compression.after_head(noted, status, headers).map(Encoder::from)
+            }
+            Layer::ContentEncoding(encoding) => encoding.after_head(noted, status, headers),
+            // It is about whole answers.
+            Layer::Conditional(_) => None,
+            other => {
+                let response = Response::new(status).with_headers(std::mem::take(headers));
+                *headers = other.after(noted, response).headers;
+                None
+            }
+        }
+    }
+
+    /// Whether the head of such a response waits for the body's first part, which tells whether it is the only one.
+    pub fn holds(&self, status: StatusCode, headers: &[(HeaderName, HeaderValue)]) -> bool {
+        match self {
+            Layer::Compression(compression) => !compression.passes(status, headers),
+            Layer::ContentEncoding(encoding) => !encoding.passes(status, headers),
+            Layer::Conditional(conditional) => !conditional.passes(status, headers),
+            Layer::Cors(_) | Layer::Hosts(_) | Layer::HttpsRedirect(_) | Layer::SecurityHeaders(_) => false,
+        }
+    }
+
+    /// Whether it completes bodies, and may hold their heads.
+    pub fn is_about_bodies(&self) -> bool {
+        matches!(self, Layer::Compression(_) | Layer::ContentEncoding(_) | Layer::Conditional(_))
     }
 }
 
@@ -75,6 +146,9 @@ impl Edge {
         for layer in &self.layers {
             if let Some(answer) = layer.before(&head) {
                 return (passage, Some(answer));
+            }
+            if let Some(noted) = &mut passage.noted {
+                layer.note(&head, noted);
             }
             passage.passed += 1;
         }
