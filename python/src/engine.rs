@@ -458,6 +458,7 @@ impl Engine {
         let admin = self.admin.lock().take();
         let stuck = py.detach(|| {
             drop(stage);
+            self.disk.close();
             if let Some(link) = &self.vitals.link {
                 link.last_words();
             }

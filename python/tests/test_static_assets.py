@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import re
@@ -10,14 +11,18 @@ import threading
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urljoin
 
+import httpx
 import pytest
+from fastapi.middleware.gzip import GZipMiddleware
+from fastapi.staticfiles import StaticFiles
 
 from bimetal import APIRouter, Bimetal, Server
 from bimetal.errors import BimetalError, RouteError
 from corpora.traversal import TRAVERSALS
-from harness.servers import ServerProcess, run_bimetal, start_bimetal
+from harness.servers import REPOSITORY, ServerProcess, run_bimetal, start_bimetal
 from harness.tree import BIG, FILES, SECRET, make_tree, pack
 from harness.wire import Connection, get, request
 
@@ -342,6 +347,81 @@ def test_requests_are_counted(tmp_path: Path) -> None:
         for target in ("/files/a.txt", "/files/b.txt"):
             get(server.port, target)
         assert server.stats()["requests"]["native"] == 2
+
+
+def test_what_is_packed_passes_the_edge_as_it_is(base: Path) -> None:
+    app = Bimetal(openapi_url=None)
+    app.add_middleware(GZipMiddleware, minimum_size=10)
+    app.static("/files", directory=base / "root")
+    with Server(app) as server:
+        accept = ("Accept-Encoding", "br, gzip")
+        packed = get(server.port, "/files/app.js", [accept])
+        assert (packed.header("content-encoding"), packed.body) == ("br", b"brotli of app.js")
+        # What has no variant is the edge's to pack.
+        text = get(server.port, "/files/big.txt", [accept])
+        assert (text.header("content-encoding"), gzip.decompress(text.body)) == ("gzip", FILES["big.txt"])
+
+
+def test_over_http2(base: Path) -> None:
+    app = Bimetal(openapi_url=None)
+    app.static("/files", directory=base / "root")
+    app.mount("/static", StaticFiles(directory=base / "root"))
+    with Server(app, http2=True) as server, httpx.Client(http1=False, http2=True, base_url=server.url) as client:
+        for mount in ("/files", "/static"):
+            assert client.get(f"{mount}/big.bin").content == BIG
+            part = client.get(f"{mount}/big.bin", headers={"Range": "bytes=70000-139999"})
+            assert (part.status_code, part.content) == (206, BIG[70_000:140_000])
+            assert client.head(f"{mount}/big.bin").headers["content-length"] == str(len(BIG))
+            assert client.get(f"{mount}/nothing").status_code == 404
+        assert server.stats()["requests"] == {"native": 8, "sync": 0, "async": 0, "asgi": 0}
+
+
+def test_a_server_that_has_stopped_has_no_thread_for_files(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    app = Bimetal(openapi_url=None)
+    app.static("/files", directory=tmp_path)
+    with Server(app) as server:
+        # The first look of a server is a thread's.
+        assert get(server.port, "/files/a.txt").text == "a"
+        assert "bimetal-files-0" in thread_names()
+    assert "bimetal-files-0" not in thread_names()
+
+
+def thread_names() -> list[str]:
+    names = []
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):
+            names.append((task / "comm").read_text().strip())
+    return names
+
+
+def test_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The applications of docs/guide/static-files.md, with folders as they name them."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("static", "site"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "app-0123abcd.js").write_text("let x = 1;")
+    guide = (REPOSITORY / "docs" / "guide" / "static-files.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    found: list[tuple[str, int, str | None]] = []
+    for block in blocks:
+        names: dict[str, Any] = {}
+        exec(block, names)
+        with Server(names["app"]) as server:
+            for target in ("/static/app-0123abcd.js", "/app-0123abcd.js", "/assets/app-0123abcd.js", "/downloads/"):
+                reply = get(server.port, target)
+                found.append((target, reply.status, reply.header("cache-control")))
+            assert server.stats()["requests"]["native"] >= 2
+    assert found == [
+        ("/static/app-0123abcd.js", 200, None),
+        ("/app-0123abcd.js", 200, None),
+        ("/assets/app-0123abcd.js", 404, None),
+        ("/downloads/", 404, None),
+        ("/static/app-0123abcd.js", 404, None),
+        ("/app-0123abcd.js", 404, None),
+        ("/assets/app-0123abcd.js", 200, "public, max-age=31536000, immutable"),
+        ("/downloads/", 200, None),
+    ]
 
 
 def plain_app(tmp_path: Path, **options: object) -> Bimetal:

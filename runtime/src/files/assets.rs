@@ -50,6 +50,24 @@ pub struct AssetsOptions {
 }
 
 /// One folder.
+///
+/// ```
+/// use bimetal_runtime::files::{Assets, AssetsOptions, Disk, DiskLimits, MimeTypes};
+/// use bimetal_runtime::http::HeaderValue;
+/// use bimetal_runtime::{BodyMode, LaneKind, Route, RouteTable};
+///
+/// let types = [(".css".to_owned(), HeaderValue::from_static("text/css"))].into();
+/// let types = MimeTypes::new(types, Default::default(), Default::default());
+/// let options = AssetsOptions { directory: "static".into(), precompressed: true, ..AssetsOptions::default() };
+/// let route = Route {
+///     pattern: "/assets/{path:path}".to_owned(),
+///     methods: Vec::new(),
+///     lane: LaneKind::Native,
+///     body: BodyMode::Ignored,
+///     handler: Assets::new(options, types.into(), Disk::new(DiskLimits::default())).handler(),
+/// };
+/// assert!(RouteTable::new(vec![route], None).is_ok());
+/// ```
 pub struct Assets {
     options: AssetsOptions,
     root: Root,

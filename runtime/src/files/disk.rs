@@ -49,6 +49,11 @@ impl Disk {
         Arc::new(Disk { pool: Pool::new("bimetal-files", config), open: AtomicUsize::new(0), limits })
     }
 
+    /// Ends the threads that have nothing to do, and refuses further work. One that waits for a disk ends when that answers.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+
     pub(super) fn patience(&self) -> Duration {
         self.limits.patience
     }

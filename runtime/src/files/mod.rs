@@ -108,10 +108,9 @@ impl<S: Site> Handler for Served<S> {
         let Ok(decided) = disk.run(move || site.decide(&wanted, Patience::Waits)) else {
             return Answer::Now(overloaded());
         };
-        let decided = timeout(disk.patience(), decided);
-        let behind = self.behind.clone();
+        let (patience, behind) = (disk.patience(), self.behind.clone());
         Answer::Later(Box::pin(async move {
-            match (decided.await, behind) {
+            match (timeout(patience, decided).await, behind) {
                 (Ok(Ok(Verdict::Answer(response))), _) => response,
                 (Ok(Ok(_)), Some(behind)) => match behind.call(request) {
                     Answer::Now(response) => response,
@@ -140,3 +139,7 @@ fn overloaded() -> Response {
     Response::detail(StatusCode::SERVICE_UNAVAILABLE, "Too many files are being sent, or waited for")
         .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
 }
+
+#[cfg(test)]
+#[path = "served_tests.rs"]
+mod tests;
