@@ -96,7 +96,7 @@ async def nothing(request: Request, error: HTTPException):
 edge = FastAPI(openapi_url=None)
 edge.mount("/plain", StaticFiles(directory=ROOT, check_dir=False))
 edge.mount("/html", StaticFiles(directory=ROOT, html=True, check_dir=False))
-edge.add_middleware(GZipMiddleware, minimum_size=100)
+edge.add_middleware(GZipMiddleware, minimum_size=70_000)
 edge.add_middleware(CORSMiddleware, allow_origins=["https://a.example"])
 
 

@@ -111,6 +111,11 @@ def pack(root: Path) -> None:
     for name in ("app.js", "app-0123abcd.js"):
         (root / f"{name}.br").write_bytes(b"brotli of " + name.encode())
     (root / "app.js.zst").write_bytes(b"zstd of app.js")
+    # As large and as old as the file.
+    for suffix in ("", ".gz", ".br", ".zst"):
+        path = root / f"deep.txt{suffix}"
+        path.write_bytes(suffix.ljust(6).encode())
+        os.utime(path, ns=(10**18, 10**18))
     # None of these counts.
     (root / "style.css.gz").mkdir()
     (root / "plain.txt.gz").symlink_to("../secret.txt")
