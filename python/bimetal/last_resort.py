@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 
-#: What the process gets beyond its drain timeout, and after the second signal, in seconds. With what its end takes it is over within 2.
+#: What the process gets beyond its drain timeout, and after the second signal, in seconds: with what its end takes, it
+#: is over within 2.
 GRACE = 1.5
 
 logger = logging.getLogger("bimetal")

@@ -157,9 +157,7 @@ def print_observed(routes: Sequence[Observed], file: IO[str] | None = None) -> N
 
 def _judge(routes: Sequence[Observed]) -> None:
     """Names the routes on Python lanes that would gain most."""
-    spent = [
-        (route.lane == "native", route.requests, route.outside, route.inside, route.computed) for route in routes
-    ]
+    spent = [(route.lane == "native", route.requests, route.outside, route.inside, route.computed) for route in routes]
     for route, gain in zip(routes, gains(spent), strict=True):
         route.gain = gain
 
