@@ -14,7 +14,7 @@ use crate::query;
 
 /// Chunks on their way, each direction.
 const AHEAD: usize = 8;
-/// How large chunks out of a table are, about.
+/// How large chunks are, about.
 const CHUNK: usize = 64 * 1024;
 
 enum Part {
@@ -73,7 +73,13 @@ async fn take_in(place: &Place, sql: &str, mut parts: mpsc::Receiver<Part>) -> R
         let mut sink = pin!(sink);
         loop {
             match parts.recv().await {
-                Some(Part::Data(chunk)) => sink.feed(chunk).await.map_err(lost)?,
+                Some(Part::Data(mut chunk)) => {
+                    // The server reads a message to its end before it looks at it.
+                    while chunk.len() > CHUNK {
+                        sink.feed(chunk.split_to(CHUNK)).await.map_err(lost)?;
+                    }
+                    sink.feed(chunk).await.map_err(lost)?;
+                }
                 Some(Part::End) => return sink.as_mut().finish().await.map_err(lost),
                 None => return Err(Error::new(ErrorKind::Usage, "the copy was given up before its end")),
             }
