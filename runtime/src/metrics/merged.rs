@@ -31,8 +31,47 @@ struct Family {
     head: String,
     is_sum: bool,
     /// Name and labels, and the value.
-    samples: Vec<(String, f64)>,
+    samples: Vec<(String, Total)>,
     by_key: HashMap<String, usize>,
+}
+
+/// A sum that does not depend on the order in which it is added up: a counter that went down by a rounding error would be a restart
+/// for Prometheus.
+#[derive(Clone, Copy, Debug, Default)]
+struct Total {
+    /// Of what has nine decimal places at most, as all of the server's own figures have.
+    billionths: i128,
+    rest: f64,
+}
+
+impl Total {
+    /// `None` for what is no number.
+    fn read(text: &str) -> Option<Total> {
+        let value: f64 = text.parse().ok()?;
+        Some(match billionths(text) {
+            Some(billionths) => Total { billionths, rest: 0.0 },
+            None => Total { billionths: 0, rest: value },
+        })
+    }
+
+    fn add(&mut self, other: Total) {
+        self.billionths = self.billionths.saturating_add(other.billionths);
+        self.rest += other.rest;
+    }
+
+    fn value(self) -> f64 {
+        self.billionths as f64 / 1e9 + self.rest
+    }
+}
+
+/// A decimal number as a whole number of billionths, where it is one.
+fn billionths(text: &str) -> Option<i128> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    if part.len() > 9 || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let digits: i128 = format!("{whole}{part:0<9}").parse().ok()?;
+    Some(digits)
 }
 
 /// One figure: a metric's name, its labels and its value.
@@ -89,7 +128,7 @@ impl Merged {
     /// All figures, in the order in which they came.
     pub fn samples(&self) -> impl Iterator<Item = Sample<'_>> {
         let samples = self.families.iter().flat_map(|family| &family.samples);
-        samples.map(|(key, value)| Sample::read(key, *value))
+        samples.map(|(key, total)| Sample::read(key, total.value()))
     }
 
     /// Adds the figures of a worker, in Prometheus' text format without times, where each metric has a `# TYPE`.
@@ -112,11 +151,11 @@ impl Merged {
                 help = "";
             } else if let (Some(place), Some((key, value))) = (family, line.rsplit_once(' ')) {
                 let family = &mut self.families[place];
-                let Ok(value) = value.parse::<f64>() else { continue };
+                let Some(value) = Total::read(value) else { continue };
                 match whose {
-                    _ if family.is_sum => *family.value(key.to_owned()) += value,
-                    Whose::Worker(worker) => *family.value(labelled(key, worker)) = value,
-                    Whose::Nobodys => *family.value(key.to_owned()) = value,
+                    _ if family.is_sum => family.total(key.to_owned()).add(value),
+                    Whose::Worker(worker) => *family.total(labelled(key, worker)) = value,
+                    Whose::Nobodys => *family.total(key.to_owned()) = value,
                     Whose::Ended => {}
                 }
             }
@@ -142,8 +181,8 @@ impl Merged {
         let mut text = String::new();
         for family in &self.families {
             text.push_str(&family.head);
-            for (key, value) in &family.samples {
-                sample(&mut text, key, "", &number(*value));
+            for (key, total) in &family.samples {
+                sample(&mut text, key, "", &number(total.value()));
             }
         }
         text
@@ -151,10 +190,10 @@ impl Merged {
 }
 
 impl Family {
-    fn value(&mut self, key: String) -> &mut f64 {
+    fn total(&mut self, key: String) -> &mut Total {
         let samples = &mut self.samples;
         let place = *self.by_key.entry(key).or_insert_with_key(|key| {
-            samples.push((key.clone(), 0.0));
+            samples.push((key.clone(), Total::default()));
             samples.len() - 1
         });
         &mut samples[place].1
@@ -220,5 +259,24 @@ mod tests {
         let text = merged.text();
         assert!(text.contains("\nhits{of=\"c\"} 2\n") && text.contains("\nsizes_sum 5\n"), "{text}");
         assert!(!text.contains("\nopen") && !text.contains("\nprocess_cpu"), "{text}");
+    }
+
+    #[test]
+    fn sums_do_not_depend_on_their_order() {
+        let text = |value: &str| format!("# TYPE seconds_sum counter\nseconds_sum {value}\n");
+        let values = ["0.1", "0.2", "0.3", "0.047075807", "12", "0.000000001", "-0.5", "1234567.000000004"];
+        let sum = |values: &[&str]| {
+            let mut merged = Merged::default();
+            values.iter().for_each(|value| merged.add_ended(&text(value)));
+            merged.text()
+        };
+        let expected = text("1234579.147075812");
+        for turn in 0..values.len() {
+            let mut turned = values;
+            turned.rotate_left(turn);
+            assert_eq!(sum(&turned), expected);
+        }
+        assert_eq!(sum(&["0.25", "0.0000000000625", "+Inf"]), text("+Inf"));
+        assert_eq!(sum(&["NaN-", "7"]), text("7"));
     }
 }
