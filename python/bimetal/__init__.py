@@ -3,6 +3,7 @@
 - `Bimetal`: a subclass of `fastapi.FastAPI` with native routes and plugins; `APIRouter` likewise.
 - `Cache`: what a route asks of the response cache; `cached` gives one to routes of plain FastAPI.
 - `native`: binds a native handler under any decorator of plain FastAPI.
+- `RateLimit`, `RedisStore`, `rate_limit`: how often a client is answered.
 - `Server`: serves any ASGI application, in a thread of its own or on the main thread.
 - `bimetal.testing`: a `TestClient` that talks to the real server over a socket.
 - `bimetal.errors`: the errors Bimetal raises itself.
@@ -32,6 +33,7 @@ from bimetal.app import Bimetal
 from bimetal.binding import native
 from bimetal.caching import Cache, cached
 from bimetal.errors import BimetalError, BindError, PluginError, RouteError
+from bimetal.limits import RateLimit, RedisStore, rate_limit
 from bimetal.routing import APIRouter
 from bimetal.server import Server
 
@@ -44,10 +46,13 @@ __all__ = [
     "BindError",
     "Cache",
     "PluginError",
+    "RateLimit",
+    "RedisStore",
     "RouteError",
     "Server",
     "__version__",
     "cached",
     "errors",
     "native",
+    "rate_limit",
 ]

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from typing_extensions import Buffer, Self, Unpack
 
 from bimetal.binding import HandlerInfo, PluginChange, PluginInfo
+from bimetal.compile.limits import LimitPlan
 from bimetal.compile.plan import RoutePlan
 from bimetal.options import Settings
 
@@ -193,10 +194,13 @@ class Engine:
     def admin(self) -> tuple[str, int] | None:
         """Where the probes are served besides; None where they are not."""
 
-    def set_routes(self, plans: Sequence[RoutePlan], natives: Host, edge: Sequence[EdgeLayer]) -> None:
+    def set_routes(
+        self, plans: Sequence[RoutePlan], natives: Host, edge: Sequence[EdgeLayer], limits: LimitPlan | None = None
+    ) -> None:
         """Set the route table, in order. Native plans are bound by name in `natives`.
 
-        `edge` is what every request passes before it is routed, the outermost layer first.
+        `edge` is what every request passes before it is routed, the outermost layer first. `limits` has how often
+        clients are answered.
 
         Raises RouteError, PluginError.
         """

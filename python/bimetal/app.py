@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Literal
 
 import fastapi
@@ -12,6 +13,7 @@ from typing_extensions import Unpack
 from bimetal.binding import PluginChange
 from bimetal.caching import ResponseCache
 from bimetal.compile.edge import edge_middleware
+from bimetal.limits import Headers, Key, RateLimit, RateLimiting, RedisStore
 from bimetal.options import ApplicationOptions, CompressionOptions, ETagOptions, Limits, SecurityHeaderOptions
 from bimetal.plugins import Plugin, Plugins
 from bimetal.routing import NativeRoutes
@@ -74,6 +76,7 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
         self.plugins.init_timeout = plugin_init_timeout
         if plugin_hashes is not None:
             self.plugins.allow(plugin_hashes)
+        self.rate_limiting: RateLimiting | None = None
         super().__init__(**options)  # type: ignore[arg-type]
         self._outermost = len(outermost)
         self.user_middleware[:0] = outermost
@@ -85,6 +88,62 @@ class Bimetal(NativeRoutes, fastapi.FastAPI):  # type: ignore[misc]  # the optio
         """
         super().add_middleware(middleware_class, *args, **kwargs)
         self.user_middleware.insert(self._outermost, self.user_middleware.pop(0))
+
+    def configure_rate_limiting(
+        self,
+        enabled: bool = True,
+        requests_per_minute: int | None = None,
+        *,
+        requests: int | None = None,
+        per: str | float | timedelta = "minute",
+        burst: int | None = None,
+        key: Key = "client",
+        name: str | None = None,
+        store: str | RedisStore = "shared",
+        exempt: Sequence[str] = (),
+        headers: Headers = "ietf",
+        max_clients: int = 100_000,
+    ) -> None:
+        """Limit how often a client is answered, by all routes together; read when a server starts.
+
+        Routes with `rate_limit=` have their own limit instead, or none. Beyond a limit the answer is 429 with
+        `Retry-After`, before the body is read. Without `requests_per_minute` and `requests` only the routes' own limits
+        apply, with what is set here.
+
+        Args:
+            enabled: False: nothing is limited, whatever routes say.
+            requests_per_minute: The same as `requests` with `per="minute"`.
+            requests: How many requests a client may make in a period.
+            per: The period: see `RateLimit`, also for `burst`, `key` and `name`.
+            burst: How many of them at once; all by default.
+            key: What is counted by: `"client"`, `"header:NAME"`, or a function.
+            name: What clients are told it is called.
+            store: Where clients are counted: `"shared"`, by all worker processes together; `"process"`, by each for
+                itself; in a Redis, by its URL or a `RedisStore`.
+            exempt: Paths that are not limited; one with a `*` at its end stands for all that begin so.
+            headers: What tells clients how they stand: `"ietf"` for RateLimit and RateLimit-Policy, `"x"` for
+                X-RateLimit-Limit, -Remaining and -Reset (in seconds), `"both"`, `"none"`.
+            max_clients: As many clients are told apart at a time in a process of its own. Beyond, they share what is
+                left.
+
+        Raises:
+            TypeError, ValueError: An argument cannot be meant; the text says which, and what can.
+
+        Example:
+            ```python
+            app.configure_rate_limiting(requests_per_minute=600, burst=50, exempt=["/health"])
+            ```
+        """
+        if requests is not None and requests_per_minute is not None:
+            raise TypeError("give requests with per, or requests_per_minute, not both")
+        if requests is None and per != "minute":
+            raise TypeError("per belongs to requests: give requests=..., per=...")
+        limit = None
+        if requests is not None:
+            limit = RateLimit(requests, per, burst, key, name)
+        elif requests_per_minute is not None:
+            limit = RateLimit(requests_per_minute, "minute", burst, key, name)
+        self.rate_limiting = RateLimiting.of(enabled, limit, store, exempt, headers, max_clients)
 
     def load_plugin(self, path: str | os.PathLike[str], config: Mapping[str, Any] | None = None) -> None:
         """Add a plugin library, loaded when a server starts.

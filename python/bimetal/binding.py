@@ -109,8 +109,17 @@ def bind(
     return copy
 
 
-def copy_of(function: types.FunctionType) -> Any:
-    """The same function once more, for marks that belong to one route."""
+def copy_of(function: Any) -> Any:
+    """Another function that does the same, for marks that belong to one route.
+
+    Raises TypeError for what is no function.
+    """
+    if isinstance(function, types.MethodType):
+        return types.MethodType(copy_of(function.__func__), function.__self__)
+    if not isinstance(function, types.FunctionType):
+        raise TypeError(
+            f"the handler has to be a function written with def or async def, not a {type(function).__name__}"
+        )
     copy = types.FunctionType(
         function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
     )

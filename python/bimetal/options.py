@@ -15,6 +15,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from typing_extensions import TypedDict
 
+from bimetal.limits import RateLimit
+
 if TYPE_CHECKING:
     from bimetal.caching import Cache
 
@@ -35,6 +37,9 @@ class NativeOptions(TypedDict, total=False):
     shadow: float | None
     #: The response cache in front of the handler: a `bimetal.Cache`, or how long an answer is fresh, in seconds.
     cache: Cache | float | None
+    #: How often a client may ask: `"10/minute"`, a `bimetal.RateLimit`; False exempts the route from the application's
+    #: limit.
+    rate_limit: RateLimit | str | Literal[False] | None
 
 
 class OwnOptions(NativeOptions, total=False):

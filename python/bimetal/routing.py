@@ -12,6 +12,7 @@ from typing_extensions import Unpack
 from bimetal import body_limit
 from bimetal.binding import bind
 from bimetal.caching import with_cache
+from bimetal.limits import limited
 from bimetal.options import NativeOptions, OperationOptions, RouteOptions
 from bimetal.static import static_folder
 
@@ -21,7 +22,7 @@ _NATIVE_OPTIONS = tuple(NativeOptions.__annotations__)
 
 
 class NativeRoutes:
-    """FastAPI's route decorators with the options of native routes, `cache` and `max_body_size` added.
+    """FastAPI's route decorators with the options of native routes, `cache`, `max_body_size` and `rate_limit` added.
 
     A base class to stand before `fastapi.FastAPI` or `fastapi.APIRouter`.
     """
@@ -165,8 +166,8 @@ class APIRouter(NativeRoutes, fastapi.APIRouter):  # type: ignore[misc]  # the o
 def _bound(function: Any, own: dict[str, Any]) -> Any:
     """The function to give to FastAPI."""
     options = dict(own)
-    cache = options.pop("cache")
-    bound = bind(function, **options)
+    cache, limit = options.pop("cache"), options.pop("rate_limit")
+    bound = limited(bind(function, **options), limit)
     return bound if cache is None else with_cache(bound, cache)
 
 

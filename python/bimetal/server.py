@@ -26,6 +26,7 @@ from bimetal.compile import Compilation, RoutePlan, versions
 from bimetal.compile.application import edge
 from bimetal.compile.edge import Recognised
 from bimetal.compile.files import tables_fingerprint
+from bimetal.compile.limits import plan_limits
 from bimetal.compile.native import bypassed_by_app, unknown_handler
 from bimetal.compile.openapi import added_operation, document_natives, renew_natives
 from bimetal.compile.reason import BYPASSES, GIVEN
@@ -448,7 +449,8 @@ class Server:
         return bool(self._limits.get("dashboard"))
 
     def _set_routes(self, engine: Engine) -> None:
-        engine.set_routes(self.plans, self._plugins.host(), list(self.edge.layers))
+        limits = plan_limits(self.app, self.plans, begins=self._link is None or self._link.first)
+        engine.set_routes(self.plans, self._plugins.host(), list(self.edge.layers), limits)
         if self._has_dashboard():
             engine.describe_routes(json.dumps(as_json(self.plans)))
         if isinstance(self.entry, EntryPoint):
@@ -687,6 +689,7 @@ def _fingerprint(app: Any, recorded: bool, with_files: bool) -> tuple[Any, ...]:
         telemetry is not None and telemetry.enabled(),
         [id(middleware) for middleware in edge(app, recorded=recorded).done] if isinstance(app, FastAPI) else [],
         tables_fingerprint() if with_files else None,
+        getattr(app, "rate_limiting", None),
     )
 
 

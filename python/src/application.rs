@@ -11,6 +11,7 @@ use crate::asgi::scope::LastAddress;
 use crate::errors::exception;
 use crate::event_loop::LoopSide;
 use crate::imports;
+use crate::limit_key::KeyFunctions;
 use crate::plan::PyRoute;
 
 /// The application, its compiled routes, and where its exceptions are reported.
@@ -25,6 +26,8 @@ pub(crate) struct Application {
     pub(crate) on_runner_start: Mutex<Option<Py<PyAny>>>,
     /// Routes of the `sync` and `async` lanes, by the number their handlers carry.
     pub(crate) routes: RwLock<Arc<[PyRoute]>>,
+    /// Functions that say whom a request counts for, by the number the rate limits know them by.
+    pub(crate) key_functions: RwLock<KeyFunctions>,
     /// Called with each exception that leaves the application.
     pub(crate) on_exception: Option<Py<PyAny>>,
     /// Requests of which something may still run in Python, whether or not they have their response.
@@ -42,14 +45,20 @@ impl Application {
         Arc::clone(&self.routes.read())
     }
 
+    /// The key functions as they are now.
+    pub(crate) fn key_functions(&self) -> KeyFunctions {
+        Arc::clone(&self.key_functions.read())
+    }
+
     /// Gives up what requests need; requests that still run keep what they have.
     pub(crate) fn let_go(&self) {
         // Taken out first: what goes with them may run Python, and no lock is held then.
         let routes = std::mem::replace(&mut *self.routes.write(), Arc::from([]));
+        let functions = std::mem::replace(&mut *self.key_functions.write(), Arc::from([]));
         let state = self.state.lock().take();
         let side = self.side.lock().take();
         let on_runner_start = self.on_runner_start.lock().take();
-        drop((routes, state, side, on_runner_start));
+        drop((routes, functions, state, side, on_runner_start));
     }
 
     /// What a runner thread does before its first call.

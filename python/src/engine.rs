@@ -11,6 +11,7 @@ use bimetal_runtime::edge::Edge;
 use bimetal_runtime::files::{Disk, DiskLimits};
 use bimetal_runtime::http::{Address, Method};
 use bimetal_runtime::lane::{Limits, Runners};
+use bimetal_runtime::limit::Set;
 use bimetal_runtime::probes::{self, Dashboard, Probe, Source};
 use bimetal_runtime::{BodyMode, Handler, LaneKind, Route, RouteTable, Running, Server, ServerHandle};
 use parking_lot::{Mutex, RwLock};
@@ -33,6 +34,7 @@ use crate::exchanges::Exchanges;
 use crate::host::Host;
 use crate::interpreter;
 use crate::lanes::{CompiledHandler, Lanes};
+use crate::limits::RateLimits;
 use crate::log;
 use crate::plan::{path_parameters, Plan};
 use crate::reload::{Rebound, Reload};
@@ -73,6 +75,8 @@ pub(crate) struct Engine {
     native_timeout: Duration,
     /// What reads the files it sends.
     disk: Arc<Disk>,
+    /// Memory that all workers of the machine have, in a worker process.
+    shared: Option<&'static [Set]>,
     local: Address,
     last: Mutex<bimetal_runtime::metrics::Stats>,
 }
@@ -138,6 +142,7 @@ impl Engine {
             busy: AtomicUsize::new(0),
             on_runner_start: Mutex::new(None),
             routes: RwLock::new(Arc::from([])),
+            key_functions: RwLock::new(Arc::from([])),
             on_exception,
             root_path: root_path.trim_end_matches('/').to_owned(),
             last_peer: LastAddress::default(),
@@ -166,6 +171,7 @@ impl Engine {
         };
         let lanes = Arc::new(lanes);
         let readiness = Readiness::default();
+        let shared = link.map(|link| link.get().limits());
         let link = link.map(|link| link.get().link());
         let cache = ServerCache::new(cache_size, link.clone());
         let vitals = Vitals::new(
@@ -207,6 +213,7 @@ impl Engine {
             natives: Mutex::default(),
             native_timeout,
             disk: Disk::new(DiskLimits::default()),
+            shared,
             local,
             last: Mutex::new(bimetal_runtime::metrics::Stats::default()),
         })
@@ -236,15 +243,18 @@ impl Engine {
         self.admin_address.map(|address| (address.ip().to_string(), address.port()))
     }
 
-    /// Sets the route table, in order, and the layers in front of it, the outermost first.
-    #[pyo3(signature = (plans, natives, edge))]
+    /// Sets the route table, in order, the layers in front of it, the outermost first, and the rate limits of the routes.
+    #[pyo3(signature = (plans, natives, edge, limits = None))]
     fn set_routes(
         &self,
+        py: Python<'_>,
         plans: &Bound<'_, PyAny>,
         natives: &Bound<'_, Host>,
         edge: Vec<Bound<'_, EdgeLayer>>,
+        limits: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let lanes = self.lanes()?;
+        self.set_limits(py, limits, &lanes)?;
         let asgi: Arc<dyn Handler> = Arc::new(AsgiHandler { lanes: Arc::clone(&lanes) });
         let whole = |pattern: String, methods: Vec<Method>| Route {
             pattern,
@@ -264,6 +274,7 @@ impl Engine {
                 let handler = natives.get().host.bind(name, &names, &self.readiness);
                 let (body, handler, number) = self.native(place, &plan, handler)?;
                 cached.extend(number);
+                let (body, handler) = self.guard(place, &plan.path, body, handler);
                 routes.push(Route {
                     pattern: plan.path.clone(),
                     methods: plan.methods.clone(),
@@ -279,6 +290,7 @@ impl Engine {
                 let handler =
                     CompiledHandler { lanes: Arc::clone(&lanes), route: number, spec, lane: plan.lane };
                 let (handler, _) = self.cache.around(Arc::new(handler), plan.cache.as_ref(), &self.handle);
+                let (body, handler) = self.guard(place, &plan.path, body, handler);
                 routes.push(Route {
                     pattern: plan.path,
                     methods: plan.methods,
@@ -289,9 +301,12 @@ impl Engine {
             } else if let Some(files) = plan.files {
                 let body = files.body_mode();
                 let handler = files.handler(&self.disk, &lanes.application.root_path, Arc::clone(&asgi));
+                let (body, handler) = self.guard(place, &plan.path, body, handler);
                 routes.push(Route { lane: plan.lane, body, handler, ..whole(plan.path, plan.methods) });
             } else {
-                routes.push(whole(plan.path, plan.methods));
+                let mut route = whole(plan.path, plan.methods);
+                (route.body, route.handler) = self.guard(place, &route.pattern, route.body, route.handler);
+                routes.push(route);
             }
         }
         let mounted = self.unclaimed(&routes);
@@ -299,7 +314,11 @@ impl Engine {
         self.probes.store(ahead, Ordering::Relaxed);
         routes.splice(..0, mounted);
         *self.vitals.host.lock() = Some(natives.get().host.clone());
-        let fallback = whole("/{path:path}".to_owned(), Vec::new());
+        let mut fallback = whole("/{path:path}".to_owned(), Vec::new());
+        if let Some(limits) = &*self.vitals.limits.lock() {
+            (fallback.body, fallback.handler) =
+                limits.guard_fallback(&fallback.pattern, fallback.body, fallback.handler);
+        }
         let layers = edge.iter().map(|layer| layer.get().layer()).collect();
         let new = RouteTable::new(routes, Some(fallback))
             .map_err(|error| from_runtime(&error))?
@@ -340,7 +359,7 @@ impl Engine {
                 let handler = reload.bind(name, &path_parameters(&plan.path), &self.readiness);
                 let (body, handler, number) = self.native(*place, plan, handler)?;
                 cached.extend(number);
-                handlers.insert(*place, (body, handler));
+                handlers.insert(*place, self.guard(*place, &plan.path, body, handler));
             }
         }
         let probes = self.probes.load(Ordering::Relaxed);
@@ -463,6 +482,10 @@ impl Engine {
                 link.last_words();
             }
             drop(admin);
+            let limits = self.vitals.limits.lock().clone();
+            if let Some(limits) = limits {
+                limits.close();
+            }
             log::flush();
             lanes.as_ref().map_or(0, |lanes| lanes.runners.close(CLOSE_TIMEOUT))
         });
@@ -545,6 +568,43 @@ impl Engine {
 
     fn source(&self) -> Arc<dyn Source> {
         Arc::new(Asked(Arc::clone(&self.vitals)))
+    }
+
+    /// Takes these limits in place of those there are.
+    fn set_limits(
+        &self,
+        py: Python<'_>,
+        limits: Option<&Bound<'_, PyAny>>,
+        lanes: &Arc<Lanes>,
+    ) -> PyResult<()> {
+        let (limits, functions) = match limits {
+            Some(limits) => {
+                let (limits, functions) = RateLimits::read(limits, self.shared, lanes)?;
+                (Some(Arc::new(limits)), functions)
+            }
+            None => (None, Arc::from([])),
+        };
+        let functions = std::mem::replace(&mut *lanes.application.key_functions.write(), functions);
+        drop(functions);
+        let before = std::mem::replace(&mut *self.vitals.limits.lock(), limits);
+        if let Some(before) = before {
+            py.detach(|| before.close());
+        }
+        Ok(())
+    }
+
+    /// The handler of the application's route at `place` behind its rate limit, if it has one.
+    fn guard(
+        &self,
+        place: usize,
+        pattern: &str,
+        body: BodyMode,
+        handler: Arc<dyn Handler>,
+    ) -> (BodyMode, Arc<dyn Handler>) {
+        match &*self.vitals.limits.lock() {
+            Some(limits) => limits.guard(place, pattern, body, handler),
+            None => (body, handler),
+        }
     }
 
     /// A handler as the route at `place` of this server has it, the way it wants the body, and its number in the cache.

@@ -21,6 +21,7 @@
 //! | [`edge`] | the layers of the edge, as Python sees them |
 //! | [`host`], [`reload`], [`log`], [`errors`] | plugin host, its new generations, log and exceptions, as Python sees them |
 //! | [`shadow`] | copies of native exchanges, to be compared with a route's Python body |
+//! | [`limits`], [`limit_key`], [`limit_memory`] | rate limits: as Python wants them, whom the application counts for, what workers share |
 //! | [`supervisor`] | worker processes, and a worker's line to its supervisor |
 //! | [`vitals`] | how a server does: what its probes say, and its figures |
 //! | [`pg`] | PostgreSQL |
@@ -48,6 +49,9 @@ mod imports;
 mod interpreter;
 mod json;
 mod lanes;
+mod limit_key;
+mod limit_memory;
+mod limits;
 mod log;
 mod params;
 mod pg;

@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use bimetal_runtime::http::Address;
+use bimetal_runtime::limit::Set;
 use bimetal_runtime::supervisor::{
     Config, Handle, Launcher, Link, MaxMemory, Overview, Signal, Start, Supervisor as Workers,
 };
@@ -25,9 +26,10 @@ use pyo3::prelude::*;
 use crate::breadcrumb;
 use crate::engine::{host_of, port_of};
 use crate::errors::{from_runtime, BimetalError, BindError};
+use crate::limit_memory;
 use crate::settings::seconds;
 
-/// What a worker finds in its environment: `PARENT:LISTENER:LINK:MEMORY:FIRST`, process, three descriptors, and 0 or 1.
+/// What a worker finds in its environment: `PARENT:LISTENER:LINK:MEMORY:LIMITS:FIRST`, process, four descriptors, and 0 or 1.
 const VARIABLE: &str = "BIMETAL_WORKER";
 
 /// What a worker that has lost its supervisor gets beyond its drain timeout.
@@ -76,7 +78,9 @@ impl Supervisor {
                 .map_err(|error| from_runtime(&error))?,
         };
         let address = listener.address().clone();
-        let program = Program { command, listener: Some(listener) };
+        let limits = limit_memory::memory()
+            .map_err(|error| BimetalError::new_err(format!("cannot make memory for rate limits: {error}")))?;
+        let program = Program { command, listener: Some(listener), limits };
         let config = Config {
             workers,
             drain_timeout: seconds("drain_timeout", drain_timeout)?,
@@ -145,15 +149,18 @@ struct Program {
     command: Vec<OsString>,
     /// Its file, where it has one, is removed with it.
     listener: Option<Listener>,
+    /// What all workers count their clients in.
+    limits: File,
 }
 
 impl Launcher for Program {
     fn command(&mut self, start: Start) -> Command {
         let listener = self.listener.as_ref().map_or(-1, Listener::as_raw_fd);
-        let (link, memory) = (start.link, start.memory);
+        let (link, memory, limits) = (start.link, start.memory, self.limits.as_raw_fd());
         let mut command = Command::new(self.command.first().map_or("python3".as_ref(), OsString::as_os_str));
         command.args(self.command.iter().skip(1));
-        let left = format!("{}:{listener}:{link}:{memory}:{}", process::id(), u8::from(start.first));
+        let first = u8::from(start.first);
+        let left = format!("{}:{listener}:{link}:{memory}:{limits}:{first}", process::id());
         command.env(VARIABLE, left);
         // SAFETY: what runs between fork and exec calls fcntl and signal only, which are async-signal-safe, and
         // allocates nothing. The descriptors are open in the supervisor, and so in its child.
@@ -162,6 +169,7 @@ impl Launcher for Program {
                 inherit(listener)?;
                 inherit(link)?;
                 inherit(memory)?;
+                inherit(limits)?;
                 // A terminal sends these to all of its processes; the workers are told by the supervisor.
                 libc::signal(libc::SIGINT, libc::SIG_IGN);
                 libc::signal(libc::SIGHUP, libc::SIG_IGN);
@@ -231,6 +239,7 @@ pub(crate) fn given(fd: RawFd) -> PyResult<Listener> {
 pub(crate) struct WorkerLink {
     link: Link,
     listener: Mutex<Option<OwnedFd>>,
+    limits: &'static [Set],
     first: bool,
 }
 
@@ -251,13 +260,14 @@ impl WorkerLink {
             || BimetalError::new_err(format!("{VARIABLE}={value:?} is not what a supervisor leaves"));
         let numbers: Vec<i32> =
             value.split(':').map(str::parse).collect::<Result<_, _>>().map_err(|_| broken())?;
-        let [parent, listener, link, memory, first] = numbers[..] else { return Err(broken()) };
+        let [parent, listener, link, memory, limits, first] = numbers[..] else { return Err(broken()) };
         if u32::try_from(parent) != Ok(std::os::unix::process::parent_id()) {
             return Ok(None);
         }
         let failed =
             |error| BimetalError::new_err(format!("what the supervisor has left cannot be taken: {error}"));
         take(memory).and_then(breadcrumb::leave_in).map_err(failed)?;
+        let limits = take(limits).and_then(limit_memory::map).map_err(failed)?;
         let listener = take(listener).map_err(failed)?;
         let stream = UnixStream::from(take(link).map_err(failed)?);
         let link = Link::new(stream, move || {
@@ -267,7 +277,7 @@ impl WorkerLink {
             send(process::id(), libc::SIGKILL);
         })
         .map_err(failed)?;
-        Ok(Some(WorkerLink { link, listener: Mutex::new(Some(listener)), first: first != 0 }))
+        Ok(Some(WorkerLink { link, listener: Mutex::new(Some(listener)), limits, first: first != 0 }))
     }
 
     /// Whether no worker of the supervisor has served before.
@@ -296,6 +306,11 @@ impl WorkerLink {
     /// The line itself.
     pub(crate) fn link(&self) -> Link {
         self.link.clone()
+    }
+
+    /// Memory that all workers of the supervisor have.
+    pub(crate) fn limits(&self) -> &'static [Set] {
+        self.limits
     }
 
     /// The listening socket, for one server.

@@ -11,6 +11,7 @@ use crate::call::{begin, Begun, Call};
 use crate::context::in_empty_context;
 use crate::cpu_time::Meter;
 use crate::interpreter;
+use crate::limit_key::KeyCall;
 use crate::thread_call::ThreadCall;
 
 /// What runners do, and for which route.
@@ -24,12 +25,19 @@ enum Task {
     Request(Box<Call>),
     /// Call a function for a coroutine that waits on the event loop.
     Thread(ThreadCall),
+    /// Ask the application whom a request counts for.
+    Key(Box<KeyCall>),
 }
 
 impl Job {
     /// Answers a request of a compiled route, the one that this thread is calling.
     pub(crate) fn request(call: Box<Call>) -> Job {
         Job { task: Task::Request(call), breadcrumb: Breadcrumb::current() }
+    }
+
+    /// Asks the application whom a request counts for, of the route that this thread is calling.
+    pub(crate) fn key(call: Box<KeyCall>) -> Job {
+        Job { task: Task::Key(call), breadcrumb: Breadcrumb::current() }
     }
 
     /// Calls a function for a coroutine of the route that this thread is calling.
@@ -57,6 +65,7 @@ impl Work<Job> for SyncWork {
                         run(py, &self.application, *call);
                     }
                     Task::Thread(call) => call.run(py),
+                    Task::Key(call) => call.run(py, &self.application),
                 });
             }
         });
@@ -66,6 +75,7 @@ impl Work<Job> for SyncWork {
         match job.task {
             Task::Request(call) => call.refuse(why),
             Task::Thread(call) => call.refuse(why),
+            Task::Key(call) => call.refuse(why),
         }
     }
 }

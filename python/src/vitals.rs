@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 
 use crate::event_loop::{LoopPort, LoopSide, LoopTask};
 use crate::lanes::Lanes;
+use crate::limits::RateLimits;
 use crate::log;
 
 /// How often the event loop is asked to show up, where it has been in time.
@@ -118,6 +119,8 @@ pub(crate) struct Vitals {
     /// Where spans are recorded.
     pub(crate) dropped_spans: Option<Dropped>,
     cache: Option<Arc<Store>>,
+    /// Once the routes are set, where there are any.
+    pub(crate) limits: Mutex<Option<Arc<RateLimits>>>,
     /// The routes, as a JSON array, once somebody wants to show them.
     routes: Mutex<String>,
 }
@@ -143,6 +146,7 @@ impl Vitals {
             link,
             dropped_spans,
             cache,
+            limits: Mutex::new(None),
             routes: Mutex::new("[]".to_owned()),
         })
     }
@@ -234,6 +238,9 @@ impl Vitals {
         }
         if let Some(cache) = &self.cache {
             cache.stats().expose(&mut text);
+        }
+        if let Some(limits) = &*self.limits.lock() {
+            limits.figures(&mut text);
         }
         process(&mut text);
         text

@@ -12,6 +12,7 @@
 //! | [`routing`] | which handler answers a path and method |
 //! | [`lane`] | where a handler runs, and the queue in front of it |
 //! | [`cache`] | answers of routes that ask for it, given again without their handler |
+//! | [`limit`] | how often clients are answered |
 //! | [`metrics`] | counters by lane, times by route |
 //! | [`probes`] | what orchestrators and Prometheus ask for |
 //! | [`supervisor`] | worker processes: started, watched, replaced |
@@ -30,6 +31,7 @@ pub mod error;
 pub mod files;
 pub mod http;
 pub mod lane;
+pub mod limit;
 pub mod metrics;
 pub mod probes;
 pub mod routing;

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from starlette.responses import Response
 
+from bimetal.limits import RateLimit
+
 if TYPE_CHECKING:
     from bimetal.compile.files import FolderPlan, StaticFilesPlan
 
@@ -154,6 +156,16 @@ class CachePlan:
 
 
 @dataclass(frozen=True)
+class RouteLimit:
+    """What a route says of how often it may be asked."""
+
+    #: None: it is exempt from the application's limit.
+    limit: RateLimit | None
+    #: What tells its clients' numbers from those of other routes: methods and path.
+    scope: str
+
+
+@dataclass(frozen=True)
 class RoutePlan:
     """Which lane answers a route, and how."""
 
@@ -192,3 +204,5 @@ class RoutePlan:
     files: StaticFilesPlan | FolderPlan | None = None
     #: The largest body of a request, in bytes; None: the server's limit.
     max_body_size: int | None = None
+    #: The rate limit of its own; None where it has the application's, if there is one.
+    rate_limit: RouteLimit | None = None

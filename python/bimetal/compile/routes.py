@@ -21,10 +21,11 @@ from bimetal.compile.edge import Recognised
 from bimetal.compile.files import StaticFilesPlan, folder_plan, static_files_plan
 from bimetal.compile.native import Handlers, compile_native_route, describe
 from bimetal.compile.openapi import NativeOperation, native_operation
-from bimetal.compile.plan import RoutePlan
+from bimetal.compile.plan import RouteLimit, RoutePlan
 from bimetal.compile.reason import NotCompiled
 from bimetal.compile.source import qualified_name
 from bimetal.errors import RouteError
+from bimetal.limits import rate_limit_of
 from bimetal.static import StaticFolder
 
 _EVERYTHING = "/{path:path}"
@@ -129,7 +130,8 @@ class Compilation:
             for found in _standing(route):
                 plan = self._plan(found)
                 if plan is not None:
-                    yield self._with_body_limit(plan, found)
+                    plan = self._with_body_limit(plan, found)
+                    yield replace(plan, rate_limit=_route_limit(found, plan))
 
     def _plan(self, found: _Found) -> RoutePlan | None:
         route = found.route
@@ -302,6 +304,14 @@ def _refuse_limits_within(route: Any, why: str) -> None:
         raise RouteError(
             f"{where}: max_body_size= cannot be kept within {_shown(route)} ({why}); add the routes with include_router"
         )
+
+
+def _route_limit(found: _Found, plan: RoutePlan) -> RouteLimit | None:
+    limit = rate_limit_of(getattr(found.effective, "endpoint", None))
+    if limit is None:
+        return None
+    scope = f"{'|'.join(plan.methods) or 'ANY'} {plan.path}"
+    return RouteLimit(limit=limit or None, scope=scope)
 
 
 def _root_path_obstacle(root_path: str, path_prefix: str) -> str | None:

@@ -116,6 +116,25 @@ class TurboAPI(BodyFields, app.Bimetal):  # type: ignore[misc]  # as Bimetal its
         ```
     """
 
+    def configure_rate_limiting(
+        self, enabled: bool = False, requests_per_minute: int | None = 1_000_000, **options: Any
+    ) -> None:
+        """As `bimetal.Bimetal.configure_rate_limiting`, with TurboAPI's defaults: by itself it limits nothing.
+
+        Args:
+            enabled: Whether anything is limited.
+            requests_per_minute: How many requests a client may make in a minute.
+            options: The other arguments of `bimetal.Bimetal.configure_rate_limiting`.
+
+        Example:
+            ```python
+            app.configure_rate_limiting(enabled=True, requests_per_minute=600)
+            ```
+        """
+        if "requests" in options and requests_per_minute == 1_000_000:
+            requests_per_minute = None
+        super().configure_rate_limiting(enabled, requests_per_minute, **options)
+
 
 class APIRouter(BodyFields, routing.APIRouter):  # type: ignore[misc]  # as bimetal.APIRouter itself
     """A `bimetal.APIRouter` for handlers in TurboAPI's style.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::task::{ready, Context, Poll, Waker};
 use std::time::Duration;
 
+use actix_http::Payload;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
@@ -124,6 +125,9 @@ pub(crate) struct Connection {
     /// The task's waker as it last was, and what other threads get in its place.
     gathering: RefCell<Option<(Waker, Waker)>>,
     websocket: RefCell<Option<Arc<websocket::Link>>>,
+    /// The body of its last request, of which nobody wants the rest. Held so that the dispatcher closes the connection instead of
+    /// reading the body to its end.
+    unread: RefCell<Option<Box<Payload>>>,
 }
 
 impl Connection {
@@ -148,6 +152,7 @@ impl Connection {
             task: RefCell::new(None),
             gathering: RefCell::new(None),
             websocket: RefCell::new(None),
+            unread: RefCell::new(None),
         })
     }
 
@@ -321,6 +326,11 @@ impl Connection {
     /// The response that is being written announces the end of the connection.
     pub(crate) fn close_after_response(&self) {
         self.closes.set(true);
+    }
+
+    /// The response that is being written is the last of the connection, and nobody wants what is left of its request.
+    pub(super) fn keep_unread(&self, payload: Payload) {
+        *self.unread.borrow_mut() = Some(Box::new(payload));
     }
 
     /// Has the dispatcher of a connection that is idle given up.

@@ -1,5 +1,6 @@
 //! The body of a request on its way in: counted, bounded, its errors named.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{ready, Context, Poll};
@@ -35,6 +36,18 @@ impl Incoming {
 
     pub(crate) fn too_large(limit: usize) -> Error {
         Error::new(ErrorKind::BodyTooLarge, format!("Request body is larger than {limit} bytes"))
+    }
+
+    /// The next chunk; `None` at the end.
+    pub(crate) async fn chunk(&mut self) -> Option<Result<Bytes, Error>> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
+    /// Keeps what is left of the body unread until the connection has ended.
+    pub(crate) fn abandon(self) {
+        if let Some(connection) = self.connection {
+            connection.keep_unread(self.payload);
+        }
     }
 
     fn accept(&mut self, mut chunk: Bytes) -> Result<Bytes, Error> {

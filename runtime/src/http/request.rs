@@ -324,6 +324,11 @@ impl Request {
         *self.method() == Method::CONNECT
     }
 
+    /// Has the body unread until the connection has ended, which has to be with the response.
+    pub(crate) fn abandon_body(&mut self) {
+        self.take_incoming().abandon();
+    }
+
     pub(crate) fn take_incoming(&mut self) -> Incoming {
         let unframed =
             (self.is_unframed() && self.has_payload()).then(|| self.declared_length().unwrap_or(0));
