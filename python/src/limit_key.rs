@@ -32,7 +32,7 @@ pub(crate) struct KeyFunction {
 impl Compute for KeyFunction {
     fn key(&self, request: &Request) -> Computed {
         let Some(lanes) = self.lanes.upgrade() else {
-            return Box::pin(async { Err(refusal::response(Refusal::Closed)) });
+            return Box::pin(async { Err(Box::new(refusal::response(Refusal::Closed))) });
         };
         let params =
             self.names.iter().enumerate().filter_map(|(index, name)| {
@@ -50,7 +50,7 @@ pub(crate) struct KeyCall {
     number: usize,
     params: Vec<(String, String)>,
     head: Head,
-    reply: oneshot::Sender<Result<Option<String>, Response>>,
+    reply: oneshot::Sender<Result<Option<String>, Box<Response>>>,
 }
 
 impl KeyCall {
@@ -80,12 +80,12 @@ impl KeyCall {
 
     /// The function will not be called.
     pub(crate) fn refuse(self, why: Refusal) {
-        let _ = self.reply.send(Err(refusal::response(why)));
+        let _ = self.reply.send(Err(Box::new(refusal::response(why))));
     }
 }
 
-fn failure() -> Response {
-    Response::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").unhandled()
+fn failure() -> Box<Response> {
+    Box::new(Response::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").unhandled())
 }
 
 /// All of an application's key functions.

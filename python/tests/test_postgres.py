@@ -134,7 +134,8 @@ VALUES: list[tuple[str, Any, Any]] = [
     ("jsonb[]", [{"a": 1}, {"b": [2]}], ...),
     ("mood[]", ["sad", Mood.HAPPY], ["sad", "happy"]),
 ]
-IDS = [f"{sql}-{value}"[:40] for sql, value, _ in VALUES]
+# Not the address of an object, which differs from process to process.
+IDS = [f"{sql}-{value}"[:40].partition(" at 0x")[0] for sql, value, _ in VALUES]
 
 
 class TestValues:

@@ -167,7 +167,7 @@ impl Handler for Limited {
                     let answer = match key.await {
                         Ok(Some(key)) => gate.ask(said(key.as_bytes()), request),
                         Ok(None) => gate.enter(request, Verdict::Uncounted),
-                        Err(response) => gate.without_body(request, response),
+                        Err(response) => gate.without_body(request, *response),
                     };
                     response_of(answer).await
                 }))

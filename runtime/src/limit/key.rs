@@ -28,7 +28,7 @@ pub enum Key {
 }
 
 /// A key on its way: None for a request that is not counted, or the response in place of one.
-pub type Computed = Pin<Box<dyn Future<Output = Result<Option<String>, Response>>>>;
+pub type Computed = Pin<Box<dyn Future<Output = Result<Option<String>, Box<Response>>>>>;
 
 /// Makes keys of requests.
 pub trait Compute: Send + Sync + 'static {
