@@ -708,8 +708,10 @@ class TestPool:
 
     def test_a_script_is_interrupted(self, postgres: Postgres, pool: PgPool) -> None:
         script = (
-            "import _thread, sys, threading\n"
+            "import _thread, signal, sys, threading\n"
             "from bimetal.pg import PgPool\n"
+            # Whoever runs the tests may have it ignored, as shells do in the background.
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             "pool = PgPool(sys.argv[1], application_name='script')\n"
             "print(pool.exec('SELECT 42').scalar(), flush=True)\n"
             "threading.Timer(0.3, _thread.interrupt_main).start()\n"
