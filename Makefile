@@ -106,7 +106,7 @@ soak: build test-tools ## Millions of requests, thousands of connections, overlo
 	SOAK=long $(BIN)/python -m pytest -s -p no:cacheprovider $(SOAK_TESTS:%=python/tests/test_%.py)
 
 # The cases about the protocol run in `make test`. Needs a Python 2.7, on the path or of pyenv's.
-autobahn: build test-tools ## All of the Autobahn test suite against the WebSockets (a quarter of an hour)
+autobahn: build test-tools ## All of the Autobahn test suite against the WebSockets (half an hour)
 	SOAK=long $(BIN)/python -m pytest -s -rs -p no:cacheprovider python/tests/test_autobahn.py
 
 docs-lanes: build ## Write the table of reasons into docs/guide/lanes.md
