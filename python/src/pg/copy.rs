@@ -1,7 +1,6 @@
 //! `COPY`, both ways.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bimetal_pg::{copy_row, wait_for, CopyIn, CopyOut, Error, Value};
 use bytes::Bytes;
@@ -16,12 +15,11 @@ use crate::errors::{from_pg, pg_usage};
 use crate::imports;
 use crate::pg::arguments::row_values;
 use crate::pg::loops::awaited;
+use crate::pg::pool::SIGNALS;
 use crate::pg::query::Source;
 
 /// How much is collected before it is sent.
 const CHUNK: usize = 64 * 1024;
-/// How often a thread that waits looks for signals.
-const SIGNALS: Duration = Duration::from_millis(100);
 
 impl Source {
     fn copy_in(&self, sql: &str) -> Result<CopyIn, Error> {

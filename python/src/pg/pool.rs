@@ -23,7 +23,7 @@ use crate::pg::transaction::PgTransaction;
 use crate::settings::seconds;
 
 /// How often a thread that waits looks for signals.
-const SIGNALS: Duration = Duration::from_millis(100);
+pub(crate) const SIGNALS: Duration = Duration::from_millis(100);
 
 /// How often this process was forked off another. A pool that was started before has its thread and its connections there.
 static FORKS: AtomicUsize = AtomicUsize::new(0);

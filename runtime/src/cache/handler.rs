@@ -150,15 +150,15 @@ impl Cached {
                 let cached = Arc::clone(self);
                 Answer::Later(Box::pin(async move {
                     match timeout(cached.policy.wait, waiting).await {
-                        Ok(Outcome::Lead(leader)) => settled(cached.lead(leader, request, search)).await,
+                        Ok(Outcome::Lead(leader)) => cached.lead(leader, request, search).settled().await,
                         Ok(Outcome::Ended(Brought::Landed(kept))) => {
                             match cached.collapsed(&kept, &request) {
                                 Some(response) => response,
-                                None => settled(cached.alone(request, search.key)).await,
+                                None => cached.alone(request, search.key).settled().await,
                             }
                         }
                         Ok(Outcome::Ended(Brought::Alone)) | Err(_) => {
-                            settled(cached.alone(request, search.key)).await
+                            cached.alone(request, search.key).settled().await
                         }
                     }
                 }))
@@ -367,13 +367,6 @@ fn answered(answer: Answer, then: impl FnOnce(Response) -> Response + 'static) -
     match answer {
         Answer::Now(response) => Answer::Now(then(response)),
         Answer::Later(future) => Answer::Later(Box::pin(async move { then(future.await) })),
-    }
-}
-
-async fn settled(answer: Answer) -> Response {
-    match answer {
-        Answer::Now(response) => response,
-        Answer::Later(future) => future.await,
     }
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-use super::{settled, CachedHandler};
+use super::CachedHandler;
 use crate::cache::{Policy, Store, TagPart, Target};
 use crate::http::{header, Body, HeaderValue, Method, Request, Response, StatusCode};
 use crate::lane::{Answer, Handler};
@@ -53,7 +53,7 @@ impl Route {
     }
 
     fn ask(&self, request: Request) -> impl Future<Output = Response> {
-        settled(self.cached.call(request))
+        self.cached.call(request).settled()
     }
 
     /// The text that a handler which answers at once gives.

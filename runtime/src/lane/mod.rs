@@ -72,6 +72,16 @@ pub enum Answer {
     Later(Pin<Box<dyn Future<Output = Response>>>),
 }
 
+impl Answer {
+    /// The response, once it is there.
+    pub(crate) async fn settled(self) -> Response {
+        match self {
+            Answer::Now(response) => response,
+            Answer::Later(future) => future.await,
+        }
+    }
+}
+
 /// Answers the requests of one route.
 pub trait Handler: Send + Sync + 'static {
     /// Called on the I/O worker: must not block. A panic is caught, logged and answered with 500.

@@ -169,7 +169,7 @@ impl Handler for Limited {
                         Ok(None) => gate.enter(request, Verdict::Uncounted),
                         Err(response) => gate.without_body(request, *response),
                     };
-                    response_of(answer).await
+                    answer.settled().await
                 }))
             }
         }
@@ -177,13 +177,6 @@ impl Handler for Limited {
 
     fn describe(&self) -> Option<String> {
         self.0.inner.describe()
-    }
-}
-
-async fn response_of(answer: Answer) -> Response {
-    match answer {
-        Answer::Now(response) => response,
-        Answer::Later(response) => response.await,
     }
 }
 
@@ -212,7 +205,7 @@ impl Gate {
                 Answer::Later(Box::pin(async move {
                     let standing = redis.take(&gate.limit.rate, &gate.limit.scope, &who).await;
                     let verdict = standing.map_or(Verdict::Unknown, Verdict::Counted);
-                    response_of(gate.enter(request, verdict)).await
+                    gate.enter(request, verdict).settled().await
                 }))
             }
         }
@@ -299,7 +292,7 @@ impl Gate {
                 }
             }
             request.set_body(body.finish());
-            response_of(gate.inner.call(request)).await
+            gate.inner.call(request).settled().await
         }))
     }
 }
